@@ -1,0 +1,100 @@
+"""What one decision may know about the rest of the registry."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import Protocol
+
+from eatool.domain.identity import EntityRef
+
+
+@dataclass(frozen=True, slots=True)
+class Referrer:
+    """A live entity that names another one in a field."""
+
+    source: EntityRef
+    #: snake_case field that holds the reference.
+    field: str
+    hard: bool = True
+
+
+class Landscape(Protocol):
+    """Read access to accepted, live entities; implemented by the projections.
+
+    A decision may read slightly old data. What must not be broken by a race (a unique key, a
+    deleted target, a closed loop) is checked again by the store inside the append transaction,
+    from the :class:`Constraints` that the decision returns.
+    """
+
+    def alive(self, refs: Sequence[EntityRef]) -> set[EntityRef]:
+        """Those of ``refs`` that are recorded and not deleted."""
+        ...
+
+    def parent(self, ref: EntityRef) -> EntityRef | None:
+        """Recorded parent in the kind's hierarchy; ``None`` for a root or an unknown entity."""
+        ...
+
+    def referrers(self, ref: EntityRef, limit: int = 10) -> Sequence[Referrer]:
+        """Live entities that name ``ref``, hard and soft references alike."""
+        ...
+
+    def holder(self, key: str) -> EntityRef | None:
+        """Who holds a unique key now."""
+        ...
+
+    def edges(
+        self, source: EntityRef, relation_type: str, target: EntityRef
+    ) -> Sequence[tuple[EntityRef, Mapping[str, object]]]:
+        """Live relations with this triple, with their spec: their validity windows may overlap."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """What came with the desired spec but is not part of it (annotations, admission, clock)."""
+
+    actor: str = "system"
+    reason: str | None = None
+    approval_id: str | None = None
+    override: str | None = None
+    now: datetime = field(default_factory=lambda: datetime.now(UTC))
+
+
+@dataclass(frozen=True, slots=True)
+class Pending:
+    """Desired state of objects that are not accepted yet.
+
+    Two new organizations that name each other must fail as a cycle instead of waiting for ever,
+    so the cycle check walks pending parents too. ``terminating`` referrers do not block a
+    deletion, and a terminating target cannot be newly referenced.
+    """
+
+    parents: Mapping[EntityRef, EntityRef | None] = field(default_factory=dict)
+    terminating: frozenset[EntityRef] = frozenset()
+
+
+@dataclass(frozen=True, slots=True)
+class Constraints:
+    """What the store must still find true, under its write lock, when it appends.
+
+    Attributes:
+        keys: every unique key the entity holds after the change (its old keys are released).
+        requires_alive: hard references; each must be recorded and not deleted.
+        references: all references after the change, by field, hard or soft, recorded so that a
+            later deletion of a target can be refused.
+        no_referrers: the change is a deletion: no live entity other than ``ignoring`` names it.
+        ignoring: referrers that are themselves terminating.
+        no_events_since: ``(category, event type prefix)`` pairs: none of those events may have
+            been recorded after the position the decision was based on (a DCB append condition).
+            Moves in a hierarchy use it: two moves, each valid alone, can close a loop.
+
+    """
+
+    keys: frozenset[str] = frozenset()
+    requires_alive: frozenset[EntityRef] = frozenset()
+    references: frozenset[tuple[str, EntityRef, bool]] = frozenset()
+    no_referrers: bool = False
+    ignoring: frozenset[EntityRef] = frozenset()
+    no_events_since: frozenset[tuple[str, str]] = frozenset()

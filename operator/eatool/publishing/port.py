@@ -1,0 +1,62 @@
+"""What the relay asks of a broker: take messages, answer each one."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Protocol
+
+
+@dataclass(frozen=True, slots=True)
+class Message:
+    """One event on its way out, already encoded (CloudEvents structured or binary mode).
+
+    Attributes:
+        topic: full topic, every level sanitised.
+        payload: bytes on the wire.
+        content_type: media type of ``payload``.
+        attributes: CloudEvents context attributes, sent as user properties in binary mode.
+        event_id: de-duplication id, the same on every re-send.
+        stream_id: ordering key.
+
+    """
+
+    topic: str
+    payload: bytes
+    content_type: str
+    attributes: Mapping[str, str]
+    event_id: str
+    stream_id: str
+
+
+class PublishError(Exception):
+    """Base of what a publisher reports."""
+
+
+class TransientPublishError(PublishError):
+    """Connection, timeout, back-pressure: the broker's fault; never counts against the event."""
+
+
+class PermanentPublishError(PublishError):
+    """Too large, not authorised, refused topic: this event will not pass as it is."""
+
+
+class Publisher(Protocol):
+    """One connection to one broker. A failed connection is closed and opened anew."""
+
+    async def connect(self) -> None:
+        """Open the session; :class:`TransientPublishError` when the broker is not there."""
+        ...
+
+    def publish(self, message: Message) -> asyncio.Future[None]:
+        """Hand over one message without waiting.
+
+        The future ends when the broker has acknowledged it, or with a :class:`PublishError`.
+        Many may be outstanding; acknowledgements may arrive in any order.
+        """
+        ...
+
+    async def close(self) -> None:
+        """Give up the session; outstanding futures end with TransientPublishError."""
+        ...

@@ -1,6 +1,8 @@
 // The binaries of the local control plane, pinned: `make controlplane` builds
 // them once, for machines that have a Go toolchain and nothing else. All four
 // fit one module graph, so the packages they share are compiled once.
+// The pins to raise are those of the modules under `tool`, then the replacements
+// at the end, then `go mod tidy`.
 module eatool.io/tools
 
 go 1.26.0

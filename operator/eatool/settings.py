@@ -1,0 +1,131 @@
+"""Everything that can be configured, in one frozen object read once at start.
+
+Each field is an environment variable ``EATOOL_{NAME}`` (upper case). Secrets may come as files:
+``EATOOL_SECRETS_DIR`` names a directory with one file per field (``eatool_broker_url``), which is
+how the chart mounts Kubernetes Secrets.
+"""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Annotated, Literal
+from urllib.parse import urlsplit
+
+from pydantic import Field, SecretStr, field_validator
+from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
+
+Environment = Literal["dev", "staging", "prod"]
+
+_STORE_SCHEMES = ("sqlite", "postgresql", "postgresql+psycopg")
+_BROKER_SCHEMES = ("mqtt", "mqtts")
+
+
+class Settings(BaseSettings):
+    """Operator settings. Durations are seconds unless a name says otherwise."""
+
+    model_config = SettingsConfigDict(
+        env_prefix="EATOOL_",
+        frozen=True,
+        extra="ignore",
+        secrets_dir=os.environ.get("EATOOL_SECRETS_DIR"),
+    )
+
+    environment: Environment = "dev"
+    """Which landscape this is; the ``{env}`` level of every topic."""
+
+    store_url: SecretStr = SecretStr("sqlite:///eatool.db")
+    """SQLAlchemy URL of the event store: ``sqlite:///FILE`` or ``postgresql+psycopg://...``."""
+
+    broker_url: SecretStr | None = None
+    """``mqtt[s]://user:password@host:port``; none = events wait in the log."""
+
+    topic_template: str = "eatool/v1/{env}/{entity_type}/{event_type}/{entity_id}"
+    """Topic of each event; ``{namespace}`` and ``{event_version}`` may be used too."""
+
+    content_mode: Literal["structured", "binary"] = "structured"
+    """CloudEvents content mode; MQTT 3.1.1 knows structured only."""
+
+    relay_window: Annotated[int, Field(ge=1, le=10_000)] = 512
+    """Events in flight to a broker, at most one per stream."""
+
+    namespaces: Annotated[tuple[str, ...], NoDecode] = ()
+    """Namespaces to watch, comma-separated; none = the whole cluster."""
+
+    workers: Annotated[int, Field(ge=1, le=256)] = 16
+    """Objects reconciled at the same time."""
+
+    resync_interval: Annotated[float, Field(ge=5)] = 600.0
+    """How often every object is listed and compared with what the watches delivered."""
+
+    reference_retry: Annotated[float, Field(ge=1)] = 60.0
+    """Fallback re-check of an object that waits; arrivals of a target wake it at once."""
+
+    http_host: str = "0.0.0.0"  # noqa: S104 - probes and Prometheus come from outside the pod
+    """Address of health, metrics and API."""
+
+    http_port: Annotated[int, Field(ge=0, le=65535)] = 8080
+    """Port of health, metrics and API; 0 = any free one."""
+
+    log_level: Literal["debug", "info", "warning", "error"] = "info"
+    """Threshold of the JSON log."""
+
+    log_format: Literal["json", "console"] = "json"
+    """``console`` is for people at a terminal."""
+
+    policy_require_reason: Annotated[frozenset[str], NoDecode] = frozenset()
+    """Aggregate types whose deletions and classified changes need ``eatool.io/reason``."""
+
+    policy_require_approval: Annotated[frozenset[str], NoDecode] = frozenset()
+    """Aggregate types that need ``eatool.io/approval-id`` where the domain asks for one."""
+
+    policy_strict_lifecycle: Annotated[frozenset[str], NoDecode] = frozenset()
+    """Aggregate types whose state machines refuse backward steps."""
+
+    trusted_actor_annotation: bool = False
+    """The admission policy that stamps ``eatool.io/actor`` is installed: believe it."""
+
+    @field_validator(
+        "namespaces",
+        "policy_require_reason",
+        "policy_require_approval",
+        "policy_strict_lifecycle",
+        mode="before",
+    )
+    @classmethod
+    def _split(cls, value: object) -> object:
+        if isinstance(value, str):
+            return [part.strip() for part in value.split(",") if part.strip()]
+        return value
+
+    @field_validator("store_url")
+    @classmethod
+    def _known_store(cls, value: SecretStr) -> SecretStr:
+        scheme = urlsplit(value.get_secret_value()).scheme
+        if scheme not in _STORE_SCHEMES:
+            message = f"scheme must be one of {', '.join(_STORE_SCHEMES)}; got {scheme!r}"
+            raise ValueError(message)
+        return value
+
+    @field_validator("broker_url", mode="before")
+    @classmethod
+    def _known_broker(cls, value: object) -> object:
+        text = value.get_secret_value() if isinstance(value, SecretStr) else value
+        if text in (None, ""):
+            return None
+        scheme = urlsplit(str(text)).scheme
+        if scheme not in _BROKER_SCHEMES:
+            message = f"scheme must be one of {', '.join(_BROKER_SCHEMES)}; got {scheme!r}"
+            raise ValueError(message)
+        return value
+
+
+def pod_identity() -> str:
+    """Name of this process among its peers: the pod's name, or host and pid."""
+    return os.environ.get("POD_NAME") or f"{os.uname().nodename}-{os.getpid()}"
+
+
+def service_account_namespace() -> str | None:
+    """Namespace of the pod, when running in one."""
+    path = Path("/var/run/secrets/kubernetes.io/serviceaccount/namespace")
+    return path.read_text().strip() if path.exists() else None

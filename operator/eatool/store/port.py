@@ -120,7 +120,17 @@ class StoreUnavailable(StoreError):
 
 
 class EventTooLarge(StoreError):
-    """Data or metadata over the limit. Retrying does not help."""
+    """Data or metadata over the limit, or over 100 events for one stream at once.
+
+    Retrying does not help.
+    """
+
+
+class InvalidEvent(StoreError):
+    """Not an event the log can hold exactly: NaN, NUL characters, no events at all.
+
+    Retrying does not help.
+    """
 
 
 class UnknownEventVersion(StoreError):
@@ -137,6 +147,10 @@ class WrongExpectedVersion(AppendRefused):
     def __init__(self, stream_id: str, expected: int, actual: int) -> None:
         super().__init__(f"{stream_id}: expected version {expected}, stream is at {actual}")
         self.stream_id, self.expected, self.actual = stream_id, expected, actual
+
+
+class EventIdTaken(AppendRefused):
+    """Some, not all, events of the transaction are in the log: it is not a repeat of one append."""
 
 
 class KeyTaken(AppendRefused):

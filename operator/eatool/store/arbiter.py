@@ -1,0 +1,208 @@
+"""Decides transactions of one batch, in order, on what the log's tables say.
+
+One place for the rules, shared by the SQL adapter (which loads the part of the state that a
+batch touches) and the in-memory twin (which keeps all of it). A later transaction sees the
+accepted ones before it; a refused one leaves no trace. Within one transaction the constraints
+hold for its *end*: entities that name each other can be written, and deleted, together.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import NamedTuple
+from uuid import UUID
+
+from eatool.domain.landscape import Constraints
+from eatool.store.encoding import category_of
+from eatool.store.port import (
+    Append,
+    ConditionFailed,
+    EventIdTaken,
+    KeyTaken,
+    ReferenceGone,
+    StillReferenced,
+    Transaction,
+    WrongExpectedVersion,
+)
+
+
+class StreamHead(NamedTuple):
+    """Newest version of a stream and whether its entity exists."""
+
+    version: int
+    alive: bool
+
+
+class KeyHold(NamedTuple):
+    """Who holds a unique key, or held it last when not ``live``."""
+
+    holder: str
+    live: bool
+
+
+#: ``(field, target stream, hard)``
+Reference = tuple[str, str, bool]
+
+_ABSENT = StreamHead(0, alive=False)
+_NO_REFERENCES: frozenset[Reference] = frozenset()
+_NO_KEYS: frozenset[str] = frozenset()
+
+
+@dataclass(slots=True)
+class LogState:
+    """What constraints are decided on.
+
+    Attributes:
+        streams: heads by stream id.
+        keys: holds by unique key.
+        held: live keys by stream.
+        references: outgoing references by source stream.
+        referrers: live sources by target stream.
+        type_heads: newest position by event type, by category.
+        recorded: events by id that may be repeated, with their stream.
+
+    """
+
+    streams: dict[str, StreamHead] = field(default_factory=dict)
+    keys: dict[str, KeyHold] = field(default_factory=dict)
+    held: dict[str, frozenset[str]] = field(default_factory=dict)
+    references: dict[str, frozenset[Reference]] = field(default_factory=dict)
+    referrers: dict[str, set[str]] = field(default_factory=dict)
+    type_heads: dict[str, dict[str, int]] = field(default_factory=dict)
+    recorded: dict[UUID, str] = field(default_factory=dict)
+
+    def repeated(self, transaction: Transaction) -> bool:
+        """Whether every event of the transaction is in its stream already.
+
+        Raises :class:`EventIdTaken` when only some are, or in other streams.
+        """
+        recorded = self.recorded
+        if not recorded:
+            return False
+        known = total = 0
+        for append in transaction:
+            for event in append.events:
+                total += 1
+                stream_id = recorded.get(event.event_id)
+                if stream_id == append.stream_id:
+                    known += 1
+                elif stream_id is not None:
+                    raise EventIdTaken(f"{event.event_id} is recorded in {stream_id}")
+        if known and known != total:
+            raise EventIdTaken(f"{known} of {total} events are recorded")
+        return bool(known)
+
+    def check(self, transaction: Transaction) -> dict[str, StreamHead]:
+        """The stream heads after the transaction; raises :class:`AppendRefused`."""
+        after: dict[str, StreamHead] = {}
+        last: dict[str, Constraints] = {}
+        for append in transaction:
+            stream_id, constraints = append.stream_id, append.constraints
+            head = after.get(stream_id) or self.streams.get(stream_id, _ABSENT)
+            if head.version != append.expected_version:
+                raise WrongExpectedVersion(stream_id, append.expected_version, head.version)
+            after[stream_id] = StreamHead(
+                head.version + len(append.events), not constraints.no_referrers
+            )
+            last[stream_id] = constraints
+        claimed: dict[str, str] = {}
+        for append in transaction:
+            constraints = append.constraints
+            self._check_alive(append, after)
+            if constraints.keys and last[append.stream_id] is constraints:
+                self._check_keys(append, last, claimed)
+            if constraints.no_referrers and not after[append.stream_id].alive:
+                self._check_referrers(append, last)
+            if constraints.no_events_since:
+                self._check_conditions(append)
+        return after
+
+    def _check_alive(self, append: Append, after: Mapping[str, StreamHead]) -> None:
+        for ref in append.constraints.requires_alive:
+            target = ref.stream_id
+            head = after.get(target) or self.streams.get(target, _ABSENT)
+            if not head.alive:
+                raise ReferenceGone(f"{append.stream_id}: {target} is not recorded or deleted")
+
+    def _check_keys(
+        self, append: Append, last: Mapping[str, Constraints], claimed: dict[str, str]
+    ) -> None:
+        stream_id = append.stream_id
+        for key in append.constraints.keys:
+            hold = self.keys.get(key)
+            if hold is not None and hold.live and hold.holder != stream_id:
+                leaver = last.get(hold.holder)
+                if leaver is None or key in leaver.keys:
+                    raise KeyTaken(key, hold.holder)
+            other = claimed.setdefault(key, stream_id)
+            if other != stream_id:
+                raise KeyTaken(key, other)
+
+    def _check_referrers(self, append: Append, last: Mapping[str, Constraints]) -> None:
+        target = append.stream_id
+        ignored = {ref.stream_id for ref in append.constraints.ignoring} | {target}
+        sources = self.referrers.get(target, set()) - last.keys()
+        sources |= {
+            source
+            for source, constraints in last.items()
+            if not constraints.no_referrers
+            and any(ref.stream_id == target for _, ref, _ in constraints.references)
+        }
+        blocking = sources - ignored
+        if blocking:
+            raise StillReferenced(f"{target} is named by {min(blocking)}")
+
+    def _check_conditions(self, append: Append) -> None:
+        for category, prefix in append.constraints.no_events_since:
+            for type_, position in self.type_heads.get(category, {}).items():
+                if position > append.decided_at and type_.startswith(prefix):
+                    raise ConditionFailed(
+                        f"{append.stream_id}: {type_} in {category} at position {position}, "
+                        f"decided at {append.decided_at}"
+                    )
+
+    def accept(
+        self, transaction: Transaction, after: Mapping[str, StreamHead], position: int
+    ) -> None:
+        """Take over an accepted transaction whose first event gets ``position``."""
+        self.streams.update(after)
+        for append in transaction:
+            stream_id, constraints = append.stream_id, append.constraints
+            types = self.type_heads.setdefault(category_of(stream_id), {})
+            for event in append.events:
+                self.recorded[event.event_id] = stream_id
+                types[event.type] = position
+                position += 1
+            gone = constraints.no_referrers
+            self._hold(stream_id, _NO_KEYS if gone else constraints.keys)
+            self._refer(
+                stream_id,
+                _NO_REFERENCES
+                if gone or not constraints.references
+                else frozenset(
+                    (name, ref.stream_id, hard) for name, ref, hard in constraints.references
+                ),
+            )
+
+    def _hold(self, stream_id: str, keys: frozenset[str]) -> None:
+        before = self.held.get(stream_id, _NO_KEYS)
+        if before == keys:
+            return
+        for key in before - keys:
+            # Another stream of the same transaction may have taken it over already.
+            if self.keys[key].holder == stream_id:
+                self.keys[key] = KeyHold(stream_id, live=False)
+        for key in keys:
+            self.keys[key] = KeyHold(stream_id, live=True)
+        self.held[stream_id] = keys
+
+    def _refer(self, stream_id: str, references: frozenset[Reference]) -> None:
+        before = self.references.get(stream_id, _NO_REFERENCES)
+        if before == references:
+            return
+        for _, target, _ in before:
+            self.referrers.get(target, set()).discard(stream_id)
+        for _, target, _ in references:
+            self.referrers.setdefault(target, set()).add(stream_id)
+        self.references[stream_id] = references

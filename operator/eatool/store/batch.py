@@ -1,0 +1,147 @@
+"""One commit in the making: decide each transaction, place and hash the accepted events."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import UTC, datetime
+
+from eatool.store.arbiter import LogState
+from eatool.store.encoding import (
+    Payload,
+    StoredEvent,
+    chain_hash,
+    encode_append,
+    partition_of,
+    time_text,
+)
+from eatool.store.port import (
+    Append,
+    Appended,
+    AppendRefused,
+    Head,
+    Outcome,
+    RecordedEvent,
+    StoreError,
+    Transaction,
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Encoded:
+    """A transaction with its payloads, append by append; made before the lock is taken."""
+
+    transaction: Transaction
+    payloads: tuple[list[Payload], ...]
+
+
+def encode(transaction: Transaction) -> Encoded | StoreError:
+    """Check and encode; what cannot be stored is an outcome, not an exception."""
+    try:
+        return Encoded(transaction, tuple([encode_append(append) for append in transaction]))
+    except StoreError as error:
+        return error
+
+
+class Batch:
+    """Accepted events of one commit, chained onto ``head``.
+
+    ``rows`` and ``events`` hold them in position order once all transactions are decided.
+    """
+
+    def __init__(
+        self,
+        head: Head,
+        state: LogState,
+        now: datetime,
+        find: Callable[[Transaction], list[RecordedEvent]],
+    ) -> None:
+        self.state = state
+        self.rows: list[StoredEvent] = []
+        self.events: list[RecordedEvent] = []
+        self.position = head.position
+        self.hash = head.hash
+        now = now.astimezone(UTC)
+        #: Never before the head's: a clock set back must not put history out of order.
+        self.recorded_at = now if head.recorded_at is None else max(now, head.recorded_at)
+        self._time_text = time_text(self.recorded_at)
+        self._find = find
+
+    def decide(self, encoded: Encoded | StoreError) -> Outcome:
+        """Accept or refuse one transaction, given those before it."""
+        if isinstance(encoded, StoreError):
+            return encoded
+        transaction = encoded.transaction
+        try:
+            if self.state.repeated(transaction):
+                return Appended(tuple(self._recorded(transaction)), repeated=True)
+            after = self.state.check(transaction)
+        except AppendRefused as refusal:
+            return refusal
+        self.state.accept(transaction, after, self.position + 1)
+        start = len(self.events)
+        for append, payloads in zip(transaction, encoded.payloads, strict=True):
+            self._place(append, payloads)
+        return Appended(tuple(self.events[start:]))
+
+    def _recorded(self, transaction: Transaction) -> list[RecordedEvent]:
+        ids = {event.event_id for append in transaction for event in append.events}
+        mine = [event for event in self.events if event.event_id in ids]
+        return mine or self._find(transaction)
+
+    def _place(self, append: Append, payloads: list[Payload]) -> None:
+        stream_id, version = append.stream_id, append.expected_version
+        partition, recorded_at = partition_of(stream_id), self.recorded_at
+        for event, (data, metadata) in zip(append.events, payloads, strict=True):
+            version += 1
+            self.position += 1
+            previous = self.hash
+            envelope = (
+                self.position,
+                stream_id,
+                version,
+                event.event_id,
+                event.type,
+                event.actor,
+                event.correlation_id,
+                event.causation_id,
+                self._time_text,
+                partition,
+            )
+            self.hash = chain_hash(previous, envelope, data, metadata)
+            self.rows.append(
+                StoredEvent(
+                    self.position,
+                    stream_id,
+                    version,
+                    event.event_id,
+                    event.type,
+                    data,
+                    metadata,
+                    event.actor,
+                    event.correlation_id,
+                    event.causation_id,
+                    recorded_at,
+                    partition,
+                    previous,
+                    self.hash,
+                )
+            )
+            self.events.append(
+                RecordedEvent(
+                    self.position,
+                    stream_id,
+                    version,
+                    event.event_id,
+                    event.type,
+                    event.data,
+                    event.metadata,
+                    event.actor,
+                    event.correlation_id,
+                    event.causation_id,
+                    recorded_at,
+                    partition,
+                    previous,
+                    self.hash,
+                )
+            )

@@ -1,0 +1,190 @@
+"""The stored form of an event: canonical JSON, limits, partition, hash chain.
+
+The hash covers the bytes that are stored, so it can be checked without this program::
+
+    hash = sha256(previous_hash + envelope + LF + data + LF + metadata)
+
+``envelope`` is the JSON array ``[position, stream_id, version, event_id, type, actor,
+correlation_id, causation_id, recorded_at, partition]`` without white space, UUIDs in their
+hyphenated form and the time as ``2026-01-31T12:00:00.000000+00:00``. Canonical JSON never holds
+a raw line feed, so the three parts cannot run into each other.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from datetime import UTC, datetime
+from hashlib import sha256
+from math import isfinite
+from typing import Any, NamedTuple
+from uuid import UUID
+from zlib import crc32
+
+import orjson
+
+from eatool.domain.events import JsonObject
+from eatool.store.port import (
+    PARTITIONS,
+    Append,
+    EventTooLarge,
+    InvalidEvent,
+    NewEvent,
+    RecordedEvent,
+)
+
+DATA_LIMIT = 64 * 1024
+METADATA_LIMIT = 8 * 1024
+EVENTS_LIMIT = 100
+STREAM_ID_LIMIT = 350
+TYPE_LIMIT = 100
+ACTOR_LIMIT = 255
+
+#: Previous hash of the first event.
+GENESIS = bytes(32)
+
+#: Brings a stored ``(type, data)`` to the newest version; pure.
+Upcast = Callable[[str, JsonObject], tuple[str, JsonObject]]
+
+
+def newest(type_: str, data: JsonObject) -> tuple[str, JsonObject]:
+    """The upcaster of a log whose events are all of the newest version."""
+    return type_, data
+
+
+class StoredEvent(NamedTuple):
+    """One row of the log, columns in table order; JSON as the exact text."""
+
+    position: int
+    stream_id: str
+    version: int
+    event_id: UUID
+    type: str
+    data: str
+    metadata: str
+    actor: str
+    correlation_id: UUID | None
+    causation_id: UUID | None
+    recorded_at: datetime
+    partition: int
+    previous_hash: bytes
+    hash: bytes
+
+    def expected_hash(self, previous: bytes) -> bytes:
+        """What ``hash`` must be after ``previous`` for the row to be as it was written."""
+        envelope = (
+            self.position,
+            self.stream_id,
+            self.version,
+            self.event_id,
+            self.type,
+            self.actor,
+            self.correlation_id,
+            self.causation_id,
+            time_text(self.recorded_at),
+            self.partition,
+        )
+        return chain_hash(previous, envelope, self.data, self.metadata)
+
+    def read(self, upcast: Upcast) -> RecordedEvent:
+        """The event as readers see it."""
+        type_, data = upcast(self.type, orjson.loads(self.data))
+        return RecordedEvent(
+            self.position,
+            self.stream_id,
+            self.version,
+            self.event_id,
+            type_,
+            data,
+            orjson.loads(self.metadata),
+            self.actor,
+            self.correlation_id,
+            self.causation_id,
+            self.recorded_at,
+            self.partition,
+            self.previous_hash,
+            self.hash,
+        )
+
+
+class Payload(NamedTuple):
+    """An event's two JSON columns, encoded before any lock is taken."""
+
+    data: str
+    metadata: str
+
+
+def partition_of(stream_id: str) -> int:
+    """Partition 0 to 63; the same in every process and release."""
+    return crc32(stream_id.encode()) % PARTITIONS
+
+
+def category_of(stream_id: str) -> str:
+    """``{aggregate_type}/{namespace}``: everything before the name."""
+    return stream_id.rpartition("/")[0]
+
+
+def encode_append(append: Append) -> list[Payload]:
+    """Check one append and encode its events.
+
+    Raises :class:`EventTooLarge` or :class:`InvalidEvent`.
+    """
+    if not append.events:
+        raise InvalidEvent(f"{append.stream_id}: an append needs at least one event")
+    if len(append.events) > EVENTS_LIMIT:
+        raise EventTooLarge(
+            f"{append.stream_id}: {len(append.events)} events at once, limit {EVENTS_LIMIT}"
+        )
+    _check_text("stream id", append.stream_id, STREAM_ID_LIMIT)
+    return [_encode_event(event) for event in append.events]
+
+
+def _encode_event(event: NewEvent) -> Payload:
+    _check_text("type", event.type, TYPE_LIMIT)
+    _check_text("actor", event.actor, ACTOR_LIMIT)
+    return Payload(
+        _encode_json("data", event, event.data, DATA_LIMIT),
+        _encode_json("metadata", event, event.metadata, METADATA_LIMIT),
+    )
+
+
+def _check_text(name: str, text: str, limit: int) -> None:
+    if not text or len(text) > limit or "\0" in text or not text.isprintable():
+        raise InvalidEvent(f"{name}: needs 1 to {limit} printable characters")
+
+
+def _encode_json(name: str, event: NewEvent, value: JsonObject, limit: int) -> str:
+    try:
+        text = orjson.dumps(value, option=orjson.OPT_SORT_KEYS)
+    except TypeError as error:  # orjson.JSONEncodeError is one
+        raise InvalidEvent(f"{event.type} {name}: {error}") from None
+    if len(text) > limit:
+        raise EventTooLarge(f"{event.type} {name}: {len(text)} bytes, limit {limit}")
+    # orjson writes NaN as null and NUL as an escape; only then is a closer look worth its time.
+    if (b"null" in text or b"\\u0000" in text) and not _exact(value):
+        raise InvalidEvent(f"{event.type} {name}: NaN, infinity or a NUL character")
+    return text.decode()
+
+
+def _exact(value: Any) -> bool:
+    """Whether JSON text gives back this very value: no NaN, infinity or NUL in it."""
+    if isinstance(value, str):
+        return "\0" not in value
+    if isinstance(value, float):
+        return isfinite(value)
+    if isinstance(value, dict):
+        return all("\0" not in key and _exact(item) for key, item in value.items())
+    if isinstance(value, list | tuple):
+        return all(map(_exact, value))
+    return True
+
+
+def chain_hash(previous: bytes, envelope: Sequence[object], data: str, metadata: str) -> bytes:
+    """SHA-256 over the previous hash and the stored form; see the module for ``envelope``."""
+    return sha256(
+        b"".join((previous, orjson.dumps(envelope), b"\n", data.encode(), b"\n", metadata.encode()))
+    ).digest()
+
+
+def time_text(time: datetime) -> str:
+    """Fixed-width UTC form used in the hash."""
+    return time.astimezone(UTC).isoformat(timespec="microseconds")

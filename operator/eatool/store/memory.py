@@ -1,0 +1,103 @@
+"""The in-memory twin: the same rules and stored form without a database.
+
+For tests of other layers and for trying things out. It passes the contract suite of the SQL
+adapters; what it lacks is durability and inline projections.
+"""
+
+from __future__ import annotations
+
+import threading
+from bisect import bisect_right
+from collections.abc import Callable, Collection, Sequence
+from datetime import datetime
+
+from eatool.store.arbiter import LogState
+from eatool.store.batch import Batch, encode
+from eatool.store.clock import Clock, utc_now
+from eatool.store.encoding import GENESIS, StoredEvent, Upcast, newest
+from eatool.store.listeners import Listeners
+from eatool.store.port import (
+    Append,
+    Appended,
+    Head,
+    Outcome,
+    RecordedEvent,
+    StoreError,
+    Transaction,
+)
+
+
+class MemoryEventStore:
+    """An event log in lists and dictionaries; thread-safe."""
+
+    def __init__(self, *, upcast: Upcast = newest, clock: Clock = utc_now) -> None:
+        self._upcast = upcast
+        self._clock = clock
+        self._lock = threading.Lock()
+        self._state = LogState()
+        self._events: list[StoredEvent] = []
+        self._listeners = Listeners()
+
+    def append_batch(self, transactions: Sequence[Transaction]) -> list[Outcome]:
+        """See :class:`~eatool.store.port.EventStore`."""
+        encoded = [encode(transaction) for transaction in transactions]
+        with self._lock:
+            batch = Batch(self.head(), self._state, self._clock(), self._find)
+            outcomes = [batch.decide(each) for each in encoded]
+            self._events.extend(batch.rows)
+        if batch.rows:
+            self._listeners.wake(batch.rows[-1].position)
+        return outcomes
+
+    def append(self, *appends: Append) -> Appended:
+        """See :class:`~eatool.store.port.EventStore`."""
+        (outcome,) = self.append_batch([appends])
+        if isinstance(outcome, StoreError):
+            raise outcome
+        return outcome
+
+    def _find(self, transaction: Transaction) -> list[RecordedEvent]:
+        wanted = {event.event_id for append in transaction for event in append.events}
+        return [row.read(self._upcast) for row in self._events if row.event_id in wanted]
+
+    def read_stream(
+        self, stream_id: str, *, after_version: int = 0, until: datetime | None = None
+    ) -> list[RecordedEvent]:
+        """See :class:`~eatool.store.port.EventStore`."""
+        return [
+            row.read(self._upcast)
+            for row in self._events[:]
+            if row.stream_id == stream_id
+            and row.version > after_version
+            and (until is None or row.recorded_at <= until)
+        ]
+
+    def read_all(
+        self, *, after: int = 0, limit: int = 1000, partitions: Collection[int] | None = None
+    ) -> list[RecordedEvent]:
+        """See :class:`~eatool.store.port.EventStore`."""
+        found: list[RecordedEvent] = []
+        for row in self._events[after:]:
+            if len(found) == limit:
+                break
+            if partitions is None or row.partition in partitions:
+                found.append(row.read(self._upcast))
+        return found
+
+    def head(self) -> Head:
+        """See :class:`~eatool.store.port.EventStore`."""
+        if not self._events:
+            return Head(0, GENESIS, None)
+        last = self._events[-1]
+        return Head(last.position, last.hash, last.recorded_at)
+
+    def position_at(self, time: datetime) -> int:
+        """See :class:`~eatool.store.port.EventStore`."""
+        return bisect_right(self._events, time, key=lambda row: row.recorded_at)
+
+    def on_append(self, wake: Callable[[int], None]) -> Callable[[], None]:
+        """See :class:`~eatool.store.port.EventStore`."""
+        return self._listeners.add(wake)
+
+    def close(self) -> None:
+        """Nothing to release."""

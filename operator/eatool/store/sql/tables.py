@@ -1,0 +1,112 @@
+"""Tables of the event log.
+
+``event`` is append-only. The others are what an append must know about the past without
+reading it: they are derived from the log and written in the same transaction.
+"""
+
+from __future__ import annotations
+
+from sqlalchemy import (
+    BigInteger,
+    Boolean,
+    CheckConstraint,
+    Column,
+    Index,
+    Integer,
+    LargeBinary,
+    SmallInteger,
+    String,
+    Table,
+    Text,
+    UniqueConstraint,
+    Uuid,
+)
+
+from eatool.store.sql.schema import ExactJson, UtcDateTime, metadata
+
+#: One row: the end of the log. Its lock makes position order commit order.
+log = Table(
+    "log",
+    metadata,
+    Column("id", SmallInteger, primary_key=True, autoincrement=False),
+    Column("position", BigInteger, nullable=False),
+    Column("hash", LargeBinary(32), nullable=False),
+    Column("recorded_at", UtcDateTime),
+    CheckConstraint("id = 1", name="one_row"),
+    # Room for heap-only updates: the row changes with every commit.
+    postgresql_with={"fillfactor": "10"},
+)
+
+event = Table(
+    "event",
+    metadata,
+    Column(
+        "position",
+        # SQLite makes only an INTEGER primary key the row id itself.
+        BigInteger().with_variant(Integer(), "sqlite"),
+        primary_key=True,
+        autoincrement=False,
+    ),
+    Column("stream_id", Text, nullable=False),
+    Column("version", BigInteger, nullable=False),
+    Column("event_id", Uuid, nullable=False),
+    Column("type", String(100), nullable=False),
+    Column("data", ExactJson, nullable=False),
+    Column("metadata", ExactJson, nullable=False),
+    Column("actor", String(255), nullable=False),
+    Column("correlation_id", Uuid),
+    Column("causation_id", Uuid),
+    Column("recorded_at", UtcDateTime, nullable=False),
+    Column("partition", SmallInteger, nullable=False),
+    Column("previous_hash", LargeBinary(32), nullable=False),
+    Column("hash", LargeBinary(32), nullable=False),
+    UniqueConstraint("stream_id", "version"),
+    UniqueConstraint("event_id"),
+)
+Index(None, event.c.partition, event.c.position)
+Index(None, event.c.recorded_at)
+Index(None, event.c.correlation_id)
+
+#: Newest version of each stream; ``alive`` is false after a deletion.
+stream = Table(
+    "stream",
+    metadata,
+    Column("stream_id", Text, primary_key=True),
+    Column("version", BigInteger, nullable=False),
+    Column("alive", Boolean, nullable=False),
+    Column("category", Text, nullable=False),
+    postgresql_with={"fillfactor": "80"},
+)
+Index(None, stream.c.category)
+
+#: Reservations of unique keys. ``live`` is false after release: who held it last stays known.
+unique_key = Table(
+    "unique_key",
+    metadata,
+    Column("key", Text, primary_key=True),
+    Column("holder", Text, nullable=False),
+    Column("live", Boolean, nullable=False),
+)
+Index(None, unique_key.c.holder)
+
+#: Outgoing references of live entities, hard and soft.
+reference = Table(
+    "reference",
+    metadata,
+    Column("source", Text, primary_key=True),
+    Column("field", Text, primary_key=True),
+    Column("target", Text, primary_key=True),
+    Column("hard", Boolean, nullable=False),
+)
+Index(None, reference.c.target)
+
+#: Newest position of each event type in each category: append conditions, and which types
+#: the log holds at all, without reading the log.
+type_head = Table(
+    "type_head",
+    metadata,
+    Column("category", Text, primary_key=True),
+    Column("type", String(100), primary_key=True),
+    Column("position", BigInteger, nullable=False),
+    postgresql_with={"fillfactor": "50"},
+)

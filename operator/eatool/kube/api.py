@@ -1,0 +1,135 @@
+"""The few API requests the operator makes itself, on the official client.
+
+kopf watches; these writes go beside it because a change that waits for another object must be
+able to finish without a watch event of its own, and kopf applies patches only at the end of one.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from typing import Any
+
+import aiohttp
+from kubernetes.aio import client
+from kubernetes.aio.client.exceptions import ApiException
+
+from eatool.domain.identity import EntityRef
+from eatool.domain.kind import EntityKind
+from eatool.domain.kinds import KINDS
+
+#: A Kubernetes object as JSON.
+Body = dict[str, Any]
+
+#: What managedFields calls our writes; GitOps tools can ignore differences by this name.
+FIELD_MANAGER = "eatool-operator"
+
+_MERGE_PATCH = "application/merge-patch+json"
+_PAGE = 500
+
+
+class ApiConflict(Exception):
+    """The object changed since it was read (409); a newer version is on its way."""
+
+
+class ApiUnavailable(Exception):
+    """The API server cannot answer now; ``retry_after`` seconds when it said so."""
+
+    def __init__(self, why: str, retry_after: float | None = None) -> None:
+        super().__init__(why)
+        self.retry_after = retry_after
+
+
+#: Called with verb, resource ("applications" or "applications/status") and HTTP status.
+RequestObserver = Callable[[str, str, int], None]
+
+
+class EntityApi:
+    """Finalizers, status and listings of the registry's kinds."""
+
+    def __init__(self, api: client.ApiClient, observe: RequestObserver) -> None:
+        api.user_agent = FIELD_MANAGER
+        self._objects = client.CustomObjectsApi(api)
+        self._observe = observe
+
+    async def set_finalizers(
+        self, ref: EntityRef, resource_version: str, finalizers: Sequence[str]
+    ) -> Body | None:
+        """Replace the finalizers of exactly this version of the object.
+
+        Returns the object after it, or ``None`` when it is gone; raises :class:`ApiConflict`.
+        """
+        kind = KINDS[ref.aggregate_type]
+        metadata = {"resourceVersion": resource_version, "finalizers": list(finalizers)}
+        return await self._request(
+            "patch",
+            kind.plural,
+            self._objects.patch_namespaced_custom_object(
+                *self._path(kind, ref),
+                {"metadata": metadata},
+                field_manager=FIELD_MANAGER,
+                _content_type=_MERGE_PATCH,
+            ),
+        )
+
+    async def set_status(self, ref: EntityRef, status: Body) -> Body | None:
+        """Merge into the status; returns the object after it, ``None`` when it is gone."""
+        kind = KINDS[ref.aggregate_type]
+        return await self._request(
+            "patch",
+            f"{kind.plural}/status",
+            self._objects.patch_namespaced_custom_object_status(
+                *self._path(kind, ref),
+                {"status": status},
+                field_manager=FIELD_MANAGER,
+                _content_type=_MERGE_PATCH,
+            ),
+        )
+
+    async def list(self, kind: EntityKind, namespace: str | None) -> AsyncIterator[Body]:
+        """Every object of a kind, in pages, straight from etcd rather than a watch cache."""
+        token: str | None = None
+        while True:
+            options: Body = {"limit": _PAGE, **({"_continue": token} if token else {})}
+            group, version = kind.api_group, kind.api_version
+            call = (
+                self._objects.list_cluster_custom_object(group, version, kind.plural, **options)
+                if namespace is None
+                else self._objects.list_namespaced_custom_object(
+                    group, version, namespace, kind.plural, **options
+                )
+            )
+            page = await self._request("list", kind.plural, call) or {}
+            for body in page.get("items", []):
+                yield body
+            token = page.get("metadata", {}).get("continue")
+            if not token:
+                return
+
+    async def _request(self, verb: str, resource: str, call: Awaitable[Body]) -> Body | None:
+        try:
+            body = await call
+        except ApiException as error:
+            self._observe(verb, resource, error.status)
+            if error.status == 404:  # noqa: PLR2004 - the HTTP status reads better than a name
+                return None
+            if error.status == 409:  # noqa: PLR2004
+                raise ApiConflict(f"{verb} {resource}: {error.reason}") from error
+            raise ApiUnavailable(
+                f"{verb} {resource}: HTTP {error.status} {error.reason}", _retry_after(error)
+            ) from error
+        except (aiohttp.ClientError, asyncio.TimeoutError, OSError) as error:
+            self._observe(verb, resource, 0)
+            raise ApiUnavailable(f"{verb} {resource}: {type(error).__name__}") from error
+        self._observe(verb, resource, 200)
+        return body
+
+    @staticmethod
+    def _path(kind: EntityKind, ref: EntityRef) -> tuple[str, str, str, str, str]:
+        return kind.api_group, kind.api_version, ref.namespace, kind.plural, ref.name
+
+
+def _retry_after(error: ApiException) -> float | None:
+    value = (error.headers or {}).get("Retry-After")
+    return float(value) if value is not None and value.isdigit() else None
+

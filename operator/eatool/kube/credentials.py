@@ -1,0 +1,43 @@
+"""How the operator signs in: once for kopf's watches, once for its own writes, from one place."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import kopf
+from kubernetes.aio import client, config
+
+#: kopf keeps a token until it is told that it expired; projected service-account tokens rotate
+#: (nolar/kopf#926, #980), so it has to sign in again well within their shortest life.
+_LIFETIME = timedelta(minutes=5)
+
+
+def in_cluster() -> bool:
+    """Running in a pod, without a kubeconfig of its own."""
+    return "KUBERNETES_SERVICE_HOST" in os.environ and "KUBECONFIG" not in os.environ
+
+
+async def api_client() -> client.ApiClient:
+    """Client for ``KUBECONFIG``, the default kubeconfig, or the pod's service account."""
+    configuration = client.Configuration()
+    if in_cluster():
+        # Installs a hook that reads the token file again before it expires.
+        config.load_incluster_config(client_configuration=configuration)
+    else:
+        await config.load_kube_config(client_configuration=configuration)
+    return client.ApiClient(configuration)
+
+
+def login(**kwargs: Any) -> kopf.ConnectionInfo | None:
+    """Credentials for kopf's watches, with an expiry so that kopf asks again."""
+    info = (
+        kopf.login_with_service_account(**kwargs)
+        if in_cluster()
+        else kopf.login_with_kubeconfig(**kwargs)
+    )
+    if info is None:
+        return None
+    return replace(info, expiration=datetime.now(UTC) + _LIFETIME)

@@ -3,20 +3,23 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Protocol
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Message:
     """One event on its way out, already encoded (CloudEvents structured or binary mode).
+
+    Not frozen only because freezing triples the cost of making one; nobody changes it.
 
     Attributes:
         topic: full topic, every level sanitised.
         payload: bytes on the wire.
         content_type: media type of ``payload``.
-        attributes: CloudEvents context attributes, sent as user properties in binary mode.
+        attributes: CloudEvents context attributes, sent as user properties in binary mode;
+            empty in structured mode, where the payload holds them.
         event_id: de-duplication id, the same on every re-send.
         stream_id: ordering key.
 
@@ -31,11 +34,15 @@ class Message:
 
 
 class PublishError(Exception):
-    """Base of what a publisher reports."""
+    """The broker refused this message and does not say for how long: counts as an attempt."""
 
 
 class TransientPublishError(PublishError):
     """Connection, timeout, back-pressure: the broker's fault; never counts against the event."""
+
+
+class SessionLost(TransientPublishError):
+    """The session is gone or could not be opened; whatever was outstanding is unconfirmed."""
 
 
 class PermanentPublishError(PublishError):
@@ -46,7 +53,7 @@ class Publisher(Protocol):
     """One connection to one broker. A failed connection is closed and opened anew."""
 
     async def connect(self) -> None:
-        """Open the session; :class:`TransientPublishError` when the broker is not there."""
+        """Open the session; :class:`SessionLost` when the broker is not there or refuses us."""
         ...
 
     def publish(self, message: Message) -> asyncio.Future[None]:
@@ -57,6 +64,14 @@ class Publisher(Protocol):
         """
         ...
 
-    async def close(self) -> None:
-        """Give up the session; outstanding futures end with TransientPublishError."""
+    async def lost(self) -> SessionLost:
+        """Wait until the session ends by itself; the answer says why."""
         ...
+
+    async def close(self) -> None:
+        """Give up the session; outstanding futures end with :class:`SessionLost`."""
+        ...
+
+
+#: Makes a fresh, unconnected publisher; called once per connection.
+PublisherFactory = Callable[[], Publisher]

@@ -1,0 +1,131 @@
+"""Recorded events as CloudEvents 1.0, structured or binary.
+
+The mapping is documented in ``docs/publishing.md``; it is a contract with consumers. Encoding is
+deterministic: a re-send after a crash carries the same bytes.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Mapping
+from datetime import UTC, datetime
+from enum import StrEnum
+from functools import lru_cache
+from typing import Final
+from urllib.parse import quote
+
+import orjson
+
+from eatool.domain.identity import EntityRef
+from eatool.publishing.port import Message
+from eatool.publishing.topics import TopicTemplate
+from eatool.store.port import RecordedEvent
+
+STRUCTURED_CONTENT_TYPE: Final = "application/cloudevents+json"
+DATA_CONTENT_TYPE: Final = "application/json"
+TYPE_PREFIX: Final = "io.eatool."
+#: What CloudEvents strings must not contain.
+_CONTROL: Final = re.compile(r"[\x00-\x1f\x7f-\x9f\ud800-\udfff\ufffe\uffff]")
+#: Digits of ``sequence``: zero-padded so that comparing strings compares numbers.
+SEQUENCE_DIGITS: Final = 12
+
+#: Metadata key -> context attribute, for what the log keeps in metadata.
+FROM_METADATA: Final[Mapping[str, str]] = {
+    "traceparent": "traceparent",
+    "tracestate": "tracestate",
+    "actor_trust": "actortrust",
+}
+
+#: Recorded event -> message; :class:`PermanentPublishError` when it has no legal form.
+Encoder = Callable[[RecordedEvent], Message]
+
+
+class ContentMode(StrEnum):
+    """Where the CloudEvents attributes travel."""
+
+    #: In the payload, one JSON document: every MQTT version, every consumer.
+    STRUCTURED = "structured"
+    #: As MQTT 5 user properties; the payload is the event's data alone.
+    BINARY = "binary"
+
+
+def context_attributes(event: RecordedEvent) -> dict[str, str]:
+    """The context attributes of ``event``; names and order are the same in both modes."""
+    metadata = event.metadata
+    aggregate_type, namespace, name = event.stream_id.split("/")
+    recorded = timestamp(event.recorded_at)
+    attributes = {
+        "specversion": "1.0",
+        "id": str(event.event_id),
+        "source": _source(namespace, aggregate_type),
+        "type": f"{TYPE_PREFIX}{aggregate_type}.{event.type}",
+        "subject": name,
+        "time": metadata.get("occurred_at") or recorded,
+        "recordedtime": recorded,
+        "datacontenttype": DATA_CONTENT_TYPE,
+        "partitionkey": event.stream_id,
+        "sequence": f"{event.version:0{SEQUENCE_DIGITS}d}",
+        "position": str(event.position),
+        "authtype": auth_type(event.actor, metadata.get("actor_trust")),
+        "authid": _CONTROL.sub("\N{REPLACEMENT CHARACTER}", event.actor),
+    }
+    if event.correlation_id is not None:
+        attributes["correlationid"] = str(event.correlation_id)
+    if event.causation_id is not None:
+        attributes["causationid"] = str(event.causation_id)
+    for key, attribute in FROM_METADATA.items():
+        if value := metadata.get(key):
+            attributes[attribute] = str(value)
+    return attributes
+
+
+def auth_type(actor: str, trust: str | None) -> str:
+    """Value of the Auth Context extension; ``unknown`` when nobody vouches for the actor.
+
+    ``trust`` is how the actor became known: ``admission`` (the API server said so) or weaker,
+    ``None`` for events that people did not cause through the API server.
+    """
+    if trust not in (None, "admission"):
+        return "unknown"
+    if actor.startswith("system:serviceaccount:"):
+        return "service_account"
+    return "system" if actor == "system" or actor.startswith("system:") else "user"
+
+
+def timestamp(time: datetime) -> str:
+    """RFC 3339 in UTC with ``Z``."""
+    return time.astimezone(UTC).isoformat().replace("+00:00", "Z")
+
+
+@lru_cache(maxsize=4096)
+def _source(namespace: str, aggregate_type: str) -> str:
+    return f"/eatool/{quote(namespace, safe='')}/{quote(aggregate_type, safe='')}"
+
+
+class CloudEventsEncoder:
+    """Turns recorded events into messages: topic by ``template``, envelope by ``mode``."""
+
+    def __init__(self, template: TopicTemplate, mode: ContentMode = ContentMode.STRUCTURED) -> None:
+        self._template = template
+        self._structured = mode is ContentMode.STRUCTURED
+
+    def __call__(self, event: RecordedEvent) -> Message:
+        """Encode one event; :class:`TopicTooLong` when its topic does not fit."""
+        attributes = context_attributes(event)
+        data = {**event.data, "metadata": event.metadata}
+        topic = self._template.topic(EntityRef.parse(event.stream_id), event.type)
+        if self._structured:
+            payload = orjson.dumps({**attributes, "data": data})
+            return Message(
+                topic, payload, STRUCTURED_CONTENT_TYPE, {}, attributes["id"], event.stream_id
+            )
+        # The transport has its own place for the media type (MQTT 5 Content Type).
+        del attributes["datacontenttype"]
+        return Message(
+            topic,
+            orjson.dumps(data),
+            DATA_CONTENT_TYPE,
+            attributes,
+            attributes["id"],
+            event.stream_id,
+        )

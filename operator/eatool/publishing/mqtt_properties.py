@@ -1,0 +1,73 @@
+"""MQTT 5 properties, packed once instead of through paho's generic objects.
+
+paho builds two dictionaries and searches name lists for every property it sets, which costs more
+than sending the message. It only ever calls ``pack()`` on what it is given to publish.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from functools import lru_cache
+
+from paho.mqtt.properties import Properties
+
+_UTF8_PAYLOAD = b"\x01\x01"  # Payload Format Indicator: the payload is UTF-8 text
+_CONTENT_TYPE = b"\x03"
+_USER_PROPERTY = b"\x26"
+_SESSION_EXPIRY = b"\x11"
+
+
+class PackedProperties(Properties):
+    """Properties that are already bytes, length prefix included."""
+
+    def __init__(self, packed: bytes) -> None:
+        # The base class would build its tables and guard every attribute: not needed here.
+        object.__setattr__(self, "packed", packed)
+
+    packed: bytes
+
+    def pack(self) -> bytes:
+        """The bytes that go into the packet."""
+        return self.packed
+
+    def __str__(self) -> str:
+        return f"<{len(self.packed)} packed bytes>"
+
+
+def publish_properties(content_type: str, attributes: Mapping[str, str]) -> PackedProperties:
+    """Content Type, Payload Format Indicator, and one user property per attribute."""
+    if not attributes:
+        return _content_type_only(content_type)
+    parts = [_UTF8_PAYLOAD, _CONTENT_TYPE, _string(content_type)]
+    for name, value in attributes.items():
+        parts += (_USER_PROPERTY, _string(name), _string(value))
+    return _packed(b"".join(parts))
+
+
+def connect_properties(session_expiry: int) -> PackedProperties:
+    """Session Expiry Interval in seconds."""
+    return _packed(_SESSION_EXPIRY + session_expiry.to_bytes(4, "big"))
+
+
+def variable_byte_integer(value: int) -> bytes:
+    """Seven bits a byte, lowest first, the high bit saying that more follow."""
+    encoded = bytearray()
+    while value > 0x7F:
+        encoded.append(value & 0x7F | 0x80)
+        value >>= 7
+    encoded.append(value)
+    return bytes(encoded)
+
+
+@lru_cache(maxsize=16)
+def _content_type_only(content_type: str) -> PackedProperties:
+    return _packed(_UTF8_PAYLOAD + _CONTENT_TYPE + _string(content_type))
+
+
+def _packed(body: bytes) -> PackedProperties:
+    return PackedProperties(variable_byte_integer(len(body)) + body)
+
+
+def _string(text: str) -> bytes:
+    encoded = text.encode()
+    return len(encoded).to_bytes(2, "big") + encoded

@@ -1,0 +1,45 @@
+"""What a broker's MQTT 5 reason code means for the message that got it."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from paho.mqtt.reasoncodes import ReasonCode
+
+from eatool.publishing.port import PermanentPublishError, PublishError, TransientPublishError
+
+#: The message itself is refused; sending it again changes nothing.
+_PERMANENT: Final = frozenset({
+    0x87,  # Not authorized
+    0x90,  # Topic Name invalid
+    0x95,  # Packet too large
+    0x99,  # Payload format invalid
+    0x9A,  # Retain not supported
+    0x9B,  # QoS not supported
+})  # fmt: skip
+#: The broker is short of something, or the two sides disagree on the session.
+_TRANSIENT: Final = frozenset({
+    0x88,  # Server unavailable
+    0x89,  # Server busy
+    0x8B,  # Server shutting down
+    0x91,  # Packet identifier in use
+    0x93,  # Receive Maximum exceeded
+    0x96,  # Message rate too high
+    0x97,  # Quota exceeded
+})  # fmt: skip
+_FIRST_FAILURE: Final = 0x80
+
+
+def refusal(reason: ReasonCode) -> PublishError | None:
+    """The error for a PUBACK, PUBREC or PUBCOMP reason; ``None`` when the broker took it.
+
+    "No matching subscribers" (0x10) is success: the broker accepted the message.
+    """
+    if reason.value < _FIRST_FAILURE:
+        return None
+    text = f"broker answered {reason.getName()} (0x{reason.value:02X})"
+    if reason.value in _PERMANENT:
+        return PermanentPublishError(text)
+    if reason.value in _TRANSIENT:
+        return TransientPublishError(text)
+    return PublishError(text)

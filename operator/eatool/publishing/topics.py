@@ -1,0 +1,137 @@
+"""Where an event goes: a topic template, filled with values that cannot break out of their level.
+
+Sanitising is percent-encoding of exactly the characters that brokers give a meaning to
+(``/ + # * >``), of ``%`` itself, of control characters, of surrogates and of a leading ``$``
+(topics that start with it belong to the broker). Everything else, Unicode included, stays
+readable, and :func:`decode_level` gives the original back. Kubernetes names pass unchanged.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass, field
+from functools import lru_cache
+from string import Formatter
+from urllib.parse import unquote
+
+from eatool.domain.identity import EntityRef
+from eatool.publishing.port import PermanentPublishError
+
+#: No namespace level: put ``{namespace}`` into the template when one broker serves several
+#: registries whose entities share names.
+DEFAULT_TEMPLATE = "eatool/v1/{env}/{entity_type}/{event_type}/{entity_id}"
+PLACEHOLDERS = frozenset(
+    {"env", "namespace", "entity_type", "event_type", "event_version", "entity_id"}
+)
+#: UTF-8 bytes of a topic in MQTT, the length prefix being 16 bits.
+MAX_TOPIC_BYTES = 65_535
+
+_UNSAFE = re.compile(r"[/+#*>%\x00-\x1f\x7f-\x9f\ud800-\udfff\ufffe\uffff]|^\$")
+_WILDCARDS = re.compile(r"[+#*>\x00-\x1f\x7f-\x9f]")
+
+
+class TopicTemplateError(ValueError):
+    """The template cannot be used; the message says what is legal."""
+
+
+class TopicTooLong(PermanentPublishError):
+    """The topic of this event exceeds :data:`MAX_TOPIC_BYTES`."""
+
+
+def encode_level(value: str) -> str:
+    """Make ``value`` one topic level; UTF-8 percent-encoding, upper-case hex."""
+    return _UNSAFE.sub(_percent, value)
+
+
+def decode_level(level: str) -> str:
+    """The value that :func:`encode_level` made ``level`` from."""
+    return unquote(level, encoding="utf-8", errors="surrogatepass")
+
+
+def split_type(versioned_type: str) -> tuple[str, str]:
+    """``ApplicationCreated.v1`` -> ``("ApplicationCreated", "v1")``."""
+    name, _, version = versioned_type.rpartition(".")
+    return (name, version) if name else (version, "")
+
+
+@dataclass(frozen=True, slots=True)
+class TopicTemplate:
+    """A validated template bound to an environment; :meth:`topic` is cheap and pure.
+
+    Raises :class:`TopicTemplateError` for unknown or malformed placeholders, wildcards, empty
+    levels, a leading ``$``, and a template that names neither entity nor event type.
+    """
+
+    template: str = DEFAULT_TEMPLATE
+    env: str = "dev"
+    _render: str = field(init=False, repr=False)
+
+    def __post_init__(self) -> None:
+        """Check once, so that filling in cannot fail except on length."""
+        _check(self.template, self.env)
+        # A literal ``%`` in the template stays as written; only values are encoded.
+        object.__setattr__(self, "_render", self.template.replace("{env}", encode_level(self.env)))
+
+    def topic(self, ref: EntityRef, versioned_type: str) -> str:
+        """Topic of one event; :class:`TopicTooLong` when it exceeds the limit in UTF-8."""
+        name, version = _type_levels(versioned_type)
+        topic = self._render.format(
+            namespace=encode_level(ref.namespace),
+            entity_type=encode_level(ref.aggregate_type),
+            event_type=name,
+            event_version=version,
+            entity_id=encode_level(ref.name),
+        )
+        size = len(topic) if topic.isascii() else len(topic.encode())
+        if size > MAX_TOPIC_BYTES:
+            raise TopicTooLong(f"topic is {size} bytes long, the limit is {MAX_TOPIC_BYTES}")
+        return topic
+
+
+@lru_cache(maxsize=1024)
+def _type_levels(versioned_type: str) -> tuple[str, str]:
+    name, version = split_type(versioned_type)
+    return encode_level(name), encode_level(version)
+
+
+def _percent(match: re.Match[str]) -> str:
+    return "".join(f"%{byte:02X}" for byte in match[0].encode("utf-8", "surrogatepass"))
+
+
+def _check(template: str, env: str) -> None:
+    legal = ", ".join(f"{{{name}}}" for name in sorted(PLACEHOLDERS))
+    if not env:
+        raise TopicTemplateError("env must not be empty")
+    try:
+        parts = list(Formatter().parse(template))
+    except ValueError as error:
+        raise TopicTemplateError(
+            f"topic template {template!r}: {error}; legal placeholders: {legal}"
+        ) from None
+    used = set()
+    for literal, name, spec, conversion in parts:
+        if "{" in literal or "}" in literal:
+            raise TopicTemplateError(f"topic template {template!r}: braces only mark {legal}")
+        if found := _WILDCARDS.search(literal):
+            raise TopicTemplateError(
+                f"topic template {template!r}: {found[0]!r} is a wildcard or control character"
+            )
+        if name is None:
+            continue
+        if name not in PLACEHOLDERS or spec or conversion:
+            shown = name + (f"!{conversion}" if conversion else "") + (f":{spec}" if spec else "")
+            raise TopicTemplateError(
+                f"topic template {template!r}: unknown placeholder {{{shown}}}; legal: {legal}"
+            )
+        used.add(name)
+    if not used & {"entity_type", "event_type", "entity_id"}:
+        raise TopicTemplateError(
+            f"topic template {template!r} gives every event the same topic; "
+            "use {entity_type}, {event_type} or {entity_id}"
+        )
+    if template.startswith("$"):
+        raise TopicTemplateError(f"topic template {template!r}: '$' starts the broker's own topics")
+    if "" in template.split("/"):
+        raise TopicTemplateError(f"topic template {template!r} has an empty level")
+    if len(template.encode("utf-8", "surrogatepass")) > MAX_TOPIC_BYTES:
+        raise TopicTemplateError(f"topic template is longer than {MAX_TOPIC_BYTES} bytes")

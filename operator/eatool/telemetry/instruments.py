@@ -1,0 +1,292 @@
+"""The declaration of every series: name, meaning, labels, buckets; ``docs/metrics.md`` prints it.
+
+Conventions: prefix ``eatool_``, base units, ``_total`` on counters, timestamps instead of ages
+(``time() - x`` belongs into rules: it survives a stuck updater). No object, user, id or text is
+ever a label.
+"""
+
+from __future__ import annotations
+
+import platform
+from dataclasses import dataclass
+from importlib.metadata import PackageNotFoundError, version
+
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
+
+from eatool import __version__
+from eatool.telemetry.labels import Family, Labels, cross, pairs
+from eatool.telemetry.metrics import (
+    AppendResult,
+    CircuitState,
+    ConflictReason,
+    PublishResult,
+    ReconcileResult,
+)
+
+_PREFIX = "eatool"
+
+#: Handlers and appends: from a memory hit to a database in trouble.
+_FAST = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 1.0, 2.5, 10.0)
+#: From accepted to recorded, from recorded to acknowledged; 10 s and 30 s are objectives.
+_SLOW = (0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 120.0, 600.0)
+_BATCH = (1, 2, 4, 8, 16, 32, 64, 128, 256, 512)
+
+#: Start at zero, so that the first failure is an increase.
+_API_CODES = ("200", "404", "409", "422", "429", "500", "none")
+_HTTP_CODES = ("200", "404", "500", "503")
+#: Allowed, but only once they occur.
+_RARE_API = (
+    ("get", "create", "update", "delete"),
+    ("events", "namespaces", "customresourcedefinitions"),
+    ("201", "400", "401", "403", "410", "413", "502", "503", "504"),
+)
+_RARE_HTTP = (
+    (),
+    ("HEAD", "POST", "PUT", "PATCH", "DELETE"),
+    ("201", "202", "204", "304", "400", "401", "403", "405", "409", "422", "429"),
+)
+_PUBLISH_REASONS = ("connection", "timeout", "back_pressure")
+_DEAD_LETTER_REASONS = ("too_large", "not_authorized", "refused", "encoding")
+
+
+@dataclass(frozen=True, slots=True)
+class Declaration:
+    """One metric as users know it; ``type`` is counter, gauge or histogram."""
+
+    name: str
+    type: str
+    labels: tuple[str, ...]
+    help: str
+
+
+class Instruments:
+    """Every metric of the process, registered once in ``registry``."""
+
+    def __init__(self, registry: CollectorRegistry, labels: Labels) -> None:
+        """Register everything and give each known label combination its zero."""
+        self._registry = registry
+        self.declared: list[Declaration] = []
+        self._reconciling(labels)
+        self._log(labels)
+        self._publishing(labels)
+        self._http(labels)
+        release = (__version__, platform.python_version(), _installed("kopf"))
+        self._gauge(
+            "build_info", "The running release; always 1.", "version", "python", "kopf"
+        ).labels(*release).set(1)
+
+    def _reconciling(self, labels: Labels) -> None:
+        entity = list(cross(labels.entities))
+        self.reconcile_total = Family(
+            self._counter("reconcile_total", "Handler runs by outcome.", "entity", "result"),
+            cross(labels.entities, ReconcileResult),
+        )
+        self.reconcile_duration = Family(
+            self._histogram(
+                "reconcile_duration_seconds", "Time of one handler run.", _FAST, "entity"
+            ),
+            entity,
+        )
+        self.change_to_event_delay = Family(
+            self._histogram(
+                "change_to_event_delay_seconds",
+                "API server accepted the change to events committed (grain of the start: 1 s).",
+                _SLOW,
+                "entity",
+            ),
+            entity,
+        )
+        self.queue_depth = Family(
+            self._gauge("queue_depth", "Objects that wait for a worker.", "entity"), entity
+        )
+        self.active_workers = Family(
+            self._gauge("active_workers", "Objects being reconciled now.", "entity"), entity
+        )
+        self.max_concurrent_reconciles = self._gauge(
+            "max_concurrent_reconciles", "Upper bound of the sum of active_workers."
+        )
+        self.watch_last_event = Family(
+            self._gauge(
+                "watch_last_event_timestamp_seconds",
+                "When the watch last delivered anything; 0 = nothing yet.",
+                "entity",
+            ),
+            entity,
+        )
+        self.watch_restarts = Family(
+            self._counter("watch_restarts_total", "Watches opened again.", "entity"), entity
+        )
+        self.watch_missed = Family(
+            self._counter(
+                "watch_missed_total",
+                "Changes found by the resync that the watch never delivered.",
+                "entity",
+            ),
+            entity,
+        )
+        self.pending_references = Family(
+            self._gauge(
+                "pending_references", "Objects that wait for a target.", "entity", "referenced"
+            ),
+            pairs(labels.references),
+        )
+        self.coalesced_generations = Family(
+            self._counter(
+                "coalesced_generations_total",
+                "Generations replaced before the operator saw them; they have no events.",
+                "entity",
+            ),
+            entity,
+        )
+        self.api_requests = Family(
+            self._counter(
+                "api_requests_total",
+                "Calls of the Kubernetes API; code none = no answer.",
+                "verb",
+                "resource",
+                "code",
+            ),
+            [
+                *cross(("patch",), labels.resources, _API_CODES),
+                *cross(
+                    ("list", "watch"),
+                    (resource for resource in labels.resources if "/" not in resource),
+                    ("200", "410"),
+                ),
+            ],
+            rare=_RARE_API,
+        )
+
+    def _log(self, labels: Labels) -> None:
+        self.events_appended = Family(
+            self._counter("events_appended_total", "Domain events.", "entity", "event_type"),
+            pairs(labels.events),
+        )
+        self.append_duration = Family(
+            self._histogram(
+                "append_duration_seconds",
+                "One transaction, from hand-over to answer, queueing included.",
+                _FAST,
+                "result",
+            ),
+            cross(AppendResult),
+        )
+        self.append_batch_size = self._histogram(
+            "append_batch_size", "Transactions in one commit.", _BATCH
+        )
+        self.append_conflicts = Family(
+            self._counter(
+                "append_conflicts_total", "Transactions refused and decided anew.", "reason"
+            ),
+            cross(ConflictReason),
+        )
+        self.store_head = self._gauge("store_head_position", "Newest position in the event log.")
+        self.store_up = self._gauge("store_up", "1 when the last access to the database succeeded.")
+        projection = list(cross(labels.projections))
+        self.projection_position = Family(
+            self._gauge("projection_position", "Checkpoint.", "projection"), projection
+        )
+        self.projection_lag = Family(
+            self._gauge("projection_lag_events", "Head minus checkpoint.", "projection"),
+            projection,
+        )
+
+    def _publishing(self, labels: Labels) -> None:
+        broker = list(cross(labels.brokers))
+        self.outbox_events = Family(
+            self._gauge("outbox_events", "Events not yet acknowledged.", "broker"), broker
+        )
+        self.outbox_oldest = Family(
+            self._gauge(
+                "outbox_oldest_event_timestamp_seconds",
+                "Commit time of the oldest unacknowledged event; 0 = none.",
+                "broker",
+            ),
+            broker,
+        )
+        self.publish_latency = Family(
+            self._histogram(
+                "event_publish_latency_seconds", "Commit to acknowledgement.", _SLOW, "broker"
+            ),
+            broker,
+        )
+        self.publish_duration = Family(
+            self._histogram("publish_duration_seconds", "One publish call.", _FAST, "broker"),
+            broker,
+        )
+        self.publish_total = Family(
+            self._counter("publish_total", "Publish calls by answer.", "broker", "result"),
+            cross(labels.brokers, PublishResult),
+        )
+        self.publish_retries = Family(
+            self._counter("publish_retries_total", "Events sent again.", "broker", "reason"),
+            cross(labels.brokers, _PUBLISH_REASONS),
+        )
+        self.broker_connected = Family(
+            self._gauge("broker_connected", "1 while the session is up.", "broker"), broker
+        )
+        self.broker_reconnects = Family(
+            self._counter("broker_reconnects_total", "Sessions opened again.", "broker"), broker
+        )
+        self.circuit_state = Family(
+            self._gauge("circuit_state", "1 for the breaker's state, else 0.", "broker", "state"),
+            cross(labels.brokers, CircuitState),
+        )
+        self.circuit_transitions = Family(
+            self._counter("circuit_transitions_total", "Changes into a state.", "broker", "state"),
+            cross(labels.brokers, CircuitState),
+        )
+        self.parked_streams = Family(
+            self._gauge(
+                "parked_streams", "Streams that wait for a decision on a dead letter.", "broker"
+            ),
+            broker,
+        )
+        self.dead_letters = Family(
+            self._counter(
+                "dead_letters_total", "Events given up on.", "broker", "entity", "reason"
+            ),
+            cross(labels.brokers, labels.entities, _DEAD_LETTER_REASONS),
+        )
+
+    def _http(self, labels: Labels) -> None:
+        self.http_requests = Family(
+            self._counter(
+                "http_requests_total", "Requests by path template.", "route", "method", "code"
+            ),
+            cross(labels.routes, ("GET",), _HTTP_CODES),
+            rare=_RARE_HTTP,
+        )
+        self.http_duration = Family(
+            self._histogram(
+                "http_request_duration_seconds", "Time to answer.", _FAST, "route", "method"
+            ),
+            cross(labels.routes, ("GET",)),
+            rare=_RARE_HTTP[:2],
+        )
+
+    def _counter(self, name: str, text: str, *labels: str) -> Counter:
+        self._declare(name, "counter", labels, text)
+        return Counter(name, text, labels, namespace=_PREFIX, registry=self._registry)
+
+    def _gauge(self, name: str, text: str, *labels: str) -> Gauge:
+        self._declare(name, "gauge", labels, text)
+        return Gauge(name, text, labels, namespace=_PREFIX, registry=self._registry)
+
+    def _histogram(
+        self, name: str, text: str, buckets: tuple[float, ...], *labels: str
+    ) -> Histogram:
+        self._declare(name, "histogram", labels, text)
+        return Histogram(
+            name, text, labels, namespace=_PREFIX, registry=self._registry, buckets=buckets
+        )
+
+    def _declare(self, name: str, kind: str, labels: tuple[str, ...], text: str) -> None:
+        self.declared.append(Declaration(f"{_PREFIX}_{name}", kind, labels, text))
+
+
+def _installed(distribution: str) -> str:
+    try:
+        return version(distribution)
+    except PackageNotFoundError:
+        return "none"

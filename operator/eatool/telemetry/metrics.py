@@ -1,0 +1,192 @@
+"""What the operator reports about itself, as the code that reports it sees it.
+
+Callers depend on the narrow protocol of their own room; :class:`NullMetrics` stands in where
+nobody looks. ``prometheus.py`` turns the calls into series; ``docs/metrics.md`` lists them.
+
+``entity`` is always an aggregate type, never the name of an object.
+"""
+
+from __future__ import annotations
+
+from contextlib import AbstractContextManager, nullcontext
+from enum import StrEnum
+from typing import Protocol
+
+
+class ReconcileResult(StrEnum):
+    """How one look at one object ended."""
+
+    #: Events were recorded.
+    SUCCESS = "success"
+    #: The stream already said what the spec says.
+    UNCHANGED = "unchanged"
+    #: A hard reference is not there yet.
+    WAITING = "waiting"
+    #: Refused until somebody changes something.
+    REJECTED = "rejected"
+    #: A fault of the surroundings; comes again with backoff.
+    RETRY = "retry"
+    #: A bug.
+    ERROR = "error"
+
+
+class AppendResult(StrEnum):
+    """What the log said to one transaction."""
+
+    APPENDED = "appended"
+    REPEATED = "repeated"
+    REFUSED = "refused"
+    UNAVAILABLE = "unavailable"
+    ERROR = "error"
+
+
+class ConflictReason(StrEnum):
+    """Why a transaction was refused: one member for each ``store.port.AppendRefused``."""
+
+    WRONG_EXPECTED_VERSION = "wrong_expected_version"
+    KEY_TAKEN = "key_taken"
+    REFERENCE_GONE = "reference_gone"
+    STILL_REFERENCED = "still_referenced"
+    CONDITION_FAILED = "condition_failed"
+
+
+class PublishResult(StrEnum):
+    """How one attempt to publish one event ended."""
+
+    ACKNOWLEDGED = "acknowledged"
+    TRANSIENT = "transient"
+    PERMANENT = "permanent"
+
+
+class CircuitState(StrEnum):
+    """States of a broker's circuit breaker."""
+
+    CLOSED = "closed"
+    HALF_OPEN = "half_open"
+    OPEN = "open"
+
+
+class ReconcileMetrics(Protocol):
+    """Watching and reconciling."""
+
+    def reconciled(self, entity: str, result: ReconcileResult, seconds: float) -> None:
+        """One handler run ended after ``seconds``."""
+
+    def reconciling(self, entity: str) -> AbstractContextManager[object]:
+        """Count a worker as active for the length of the block."""
+        ...
+
+    def concurrency_limit(self, workers: int) -> None:
+        """At most this many objects are reconciled at the same time."""
+
+    def queued(self, entity: str, depth: int) -> None:
+        """``depth`` objects wait for a worker now."""
+
+    def change_recorded(self, entity: str, delay: float) -> None:
+        """A change was committed ``delay`` seconds after the API server accepted it."""
+
+    def generations_coalesced(self, entity: str, skipped: int) -> None:
+        """``skipped`` generations were replaced before the operator saw them."""
+
+    def references_pending(self, entity: str, referenced: str, objects: int) -> None:
+        """``objects`` of ``entity`` wait now for a target of type ``referenced``."""
+
+    def watch_event(self, entity: str, at: float) -> None:
+        """The watch delivered something at Unix time ``at``."""
+
+    def watch_restarted(self, entity: str) -> None:
+        """The watch was opened again."""
+
+    def watch_missed(self, entity: str, objects: int) -> None:
+        """The resync found ``objects`` changes that the watch had not delivered."""
+
+    def api_request(self, verb: str, resource: str, code: int) -> None:
+        """The API server answered; ``code`` 0 = no answer at all."""
+
+
+class LogMetrics(Protocol):
+    """The event log and its projections."""
+
+    def appended(self, entity: str, event_type: str) -> None:
+        """One event was committed; ``event_type`` is versioned."""
+
+    def append_finished(self, result: AppendResult, seconds: float) -> None:
+        """One transaction got its answer, ``seconds`` after it was handed over."""
+
+    def append_batch(self, transactions: int) -> None:
+        """One commit carried this many transactions."""
+
+    def append_conflict(self, reason: ConflictReason) -> None:
+        """A transaction was refused; the caller decides anew."""
+
+    def store_head(self, position: int) -> None:
+        """Newest position this process knows of."""
+
+    def store_up(self, up: bool) -> None:
+        """Whether the last access to the database succeeded."""
+
+    def projection_at(self, projection: str, position: int, lag_events: int) -> None:
+        """A projection has applied everything up to ``position``."""
+
+
+class PublishingMetrics(Protocol):
+    """The relay and its brokers."""
+
+    def outbox(self, broker: str, events: int, oldest: float | None) -> None:
+        """``events`` are unpublished now; ``oldest`` is the Unix commit time of the first."""
+
+    def published(self, broker: str, result: PublishResult, seconds: float) -> None:
+        """The broker answered one publish call after ``seconds``."""
+
+    def publish_latency(self, broker: str, seconds: float) -> None:
+        """Commit of an event to its acknowledgement."""
+
+    def publish_retried(self, broker: str, reason: str) -> None:
+        """An event will be sent again."""
+
+    def broker_connected(self, broker: str, connected: bool) -> None:
+        """The session is up or down."""
+
+    def broker_reconnected(self, broker: str) -> None:
+        """The session was opened again after it had been lost."""
+
+    def circuit(self, broker: str, state: CircuitState) -> None:
+        """The breaker is in ``state`` now; a change of state counts as a transition."""
+
+    def dead_letter(self, broker: str, entity: str, reason: str) -> None:
+        """An event was given up on, its stream parked."""
+
+    def parked_streams(self, broker: str, streams: int) -> None:
+        """``streams`` are parked now."""
+
+
+class HttpMetrics(Protocol):
+    """The HTTP API."""
+
+    def http_request(self, route: str, method: str, code: int, seconds: float) -> None:
+        """One request was answered; ``route`` is the path template."""
+
+
+class Metrics(ReconcileMetrics, LogMetrics, PublishingMetrics, HttpMetrics, Protocol):
+    """All of it: what the composition root builds and hands out in parts."""
+
+
+def _ignore(*_: object, **__: object) -> None:
+    """Accept any call."""
+
+
+class NullMetrics:
+    """Counts nothing; a :class:`Metrics` for tests and for tools without a scraper."""
+
+    reconciled = concurrency_limit = queued = change_recorded = staticmethod(_ignore)
+    generations_coalesced = references_pending = staticmethod(_ignore)
+    watch_event = watch_restarted = watch_missed = api_request = staticmethod(_ignore)
+    appended = append_finished = append_batch = append_conflict = staticmethod(_ignore)
+    store_head = store_up = projection_at = staticmethod(_ignore)
+    outbox = published = publish_latency = publish_retried = staticmethod(_ignore)
+    broker_connected = broker_reconnected = circuit = staticmethod(_ignore)
+    dead_letter = parked_streams = http_request = staticmethod(_ignore)
+
+    def reconciling(self, entity: str) -> AbstractContextManager[None]:
+        """Count nobody."""
+        return nullcontext()

@@ -1,0 +1,159 @@
+"""The metrics as Prometheus series in a registry of their own."""
+
+from __future__ import annotations
+
+from contextlib import AbstractContextManager
+
+from prometheus_client import CollectorRegistry, disable_created_metrics
+
+from eatool.telemetry.instruments import Instruments
+from eatool.telemetry.labels import Labels
+from eatool.telemetry.metrics import (
+    AppendResult,
+    CircuitState,
+    ConflictReason,
+    PublishResult,
+    ReconcileResult,
+)
+
+
+class PrometheusMetrics:
+    """A :class:`~eatool.telemetry.metrics.Metrics` that ``/metrics`` shows.
+
+    Safe to call from any thread. Label values outside ``labels`` are counted as ``other``.
+    """
+
+    def __init__(self, labels: Labels) -> None:
+        """Build the registry; no other object in the process is touched."""
+        # Without it every counter has a twin series that nobody reads. The library types all of
+        # its functions but this one.
+        disable_created_metrics()  # type: ignore[no-untyped-call]
+        self.registry = CollectorRegistry(auto_describe=True)
+        self.instruments = Instruments(self.registry, labels)
+        self._circuits: dict[str, CircuitState] = {}
+        for broker in labels.brokers:
+            self.circuit(broker, CircuitState.CLOSED)
+
+    def reconciled(self, entity: str, result: ReconcileResult, seconds: float) -> None:
+        """One handler run ended after ``seconds``."""
+        self.instruments.reconcile_total(entity, result).inc()
+        self.instruments.reconcile_duration(entity).observe(seconds)
+
+    def reconciling(self, entity: str) -> AbstractContextManager[object]:
+        """Count a worker as active for the length of the block."""
+        return self.instruments.active_workers(entity).track_inprogress()
+
+    def concurrency_limit(self, workers: int) -> None:
+        """At most this many objects are reconciled at the same time."""
+        self.instruments.max_concurrent_reconciles.set(workers)
+
+    def queued(self, entity: str, depth: int) -> None:
+        """``depth`` objects wait for a worker now."""
+        self.instruments.queue_depth(entity).set(depth)
+
+    def change_recorded(self, entity: str, delay: float) -> None:
+        """A change was committed ``delay`` seconds after the API server accepted it."""
+        self.instruments.change_to_event_delay(entity).observe(max(delay, 0.0))
+
+    def generations_coalesced(self, entity: str, skipped: int) -> None:
+        """``skipped`` generations were replaced before the operator saw them."""
+        self.instruments.coalesced_generations(entity).inc(skipped)
+
+    def references_pending(self, entity: str, referenced: str, objects: int) -> None:
+        """``objects`` of ``entity`` wait now for a target of type ``referenced``."""
+        self.instruments.pending_references(entity, referenced).set(objects)
+
+    def watch_event(self, entity: str, at: float) -> None:
+        """The watch delivered something at Unix time ``at``."""
+        self.instruments.watch_last_event(entity).set(at)
+
+    def watch_restarted(self, entity: str) -> None:
+        """The watch was opened again."""
+        self.instruments.watch_restarts(entity).inc()
+
+    def watch_missed(self, entity: str, objects: int) -> None:
+        """The resync found ``objects`` changes that the watch had not delivered."""
+        self.instruments.watch_missed(entity).inc(objects)
+
+    def api_request(self, verb: str, resource: str, code: int) -> None:
+        """The API server answered; ``code`` 0 = no answer at all."""
+        self.instruments.api_requests(verb, resource, str(code) if code else "none").inc()
+
+    def appended(self, entity: str, event_type: str) -> None:
+        """One event was committed; ``event_type`` is versioned."""
+        self.instruments.events_appended(entity, event_type).inc()
+
+    def append_finished(self, result: AppendResult, seconds: float) -> None:
+        """One transaction got its answer, ``seconds`` after it was handed over."""
+        self.instruments.append_duration(result).observe(seconds)
+
+    def append_batch(self, transactions: int) -> None:
+        """One commit carried this many transactions."""
+        self.instruments.append_batch_size.observe(transactions)
+
+    def append_conflict(self, reason: ConflictReason) -> None:
+        """A transaction was refused; the caller decides anew."""
+        self.instruments.append_conflicts(reason).inc()
+
+    def store_head(self, position: int) -> None:
+        """Newest position this process knows of."""
+        self.instruments.store_head.set(position)
+
+    def store_up(self, up: bool) -> None:
+        """Whether the last access to the database succeeded."""
+        self.instruments.store_up.set(up)
+
+    def projection_at(self, projection: str, position: int, lag_events: int) -> None:
+        """A projection has applied everything up to ``position``."""
+        self.instruments.projection_position(projection).set(position)
+        self.instruments.projection_lag(projection).set(lag_events)
+
+    def outbox(self, broker: str, events: int, oldest: float | None) -> None:
+        """``events`` are unpublished now; ``oldest`` is the Unix commit time of the first."""
+        self.instruments.outbox_events(broker).set(events)
+        self.instruments.outbox_oldest(broker).set(oldest or 0)
+
+    def published(self, broker: str, result: PublishResult, seconds: float) -> None:
+        """The broker answered one publish call after ``seconds``."""
+        self.instruments.publish_total(broker, result).inc()
+        self.instruments.publish_duration(broker).observe(seconds)
+
+    def publish_latency(self, broker: str, seconds: float) -> None:
+        """Commit of an event to its acknowledgement."""
+        self.instruments.publish_latency(broker).observe(max(seconds, 0.0))
+
+    def publish_retried(self, broker: str, reason: str) -> None:
+        """An event will be sent again."""
+        self.instruments.publish_retries(broker, reason).inc()
+
+    def broker_connected(self, broker: str, connected: bool) -> None:
+        """The session is up or down."""
+        self.instruments.broker_connected(broker).set(connected)
+
+    def broker_reconnected(self, broker: str) -> None:
+        """The session was opened again after it had been lost."""
+        self.instruments.broker_reconnects(broker).inc()
+
+    def circuit(self, broker: str, state: CircuitState) -> None:
+        """The breaker is in ``state`` now; a change of state counts as a transition."""
+        previous = self._circuits.get(broker)
+        if state is previous:
+            return
+        self._circuits[broker] = state
+        for candidate in CircuitState:
+            self.instruments.circuit_state(broker, candidate).set(candidate is state)
+        if previous is not None:
+            self.instruments.circuit_transitions(broker, state).inc()
+
+    def dead_letter(self, broker: str, entity: str, reason: str) -> None:
+        """An event was given up on, its stream parked."""
+        self.instruments.dead_letters(broker, entity, reason).inc()
+
+    def parked_streams(self, broker: str, streams: int) -> None:
+        """``streams`` are parked now."""
+        self.instruments.parked_streams(broker).set(streams)
+
+    def http_request(self, route: str, method: str, code: int, seconds: float) -> None:
+        """One request was answered; ``route`` is the path template."""
+        self.instruments.http_requests(route, method, str(code)).inc()
+        self.instruments.http_duration(route, method).observe(seconds)

@@ -1,0 +1,1 @@
+"""The operator's side that talks Kubernetes; the only package that imports kopf."""

@@ -72,6 +72,17 @@ class LogState:
     type_heads: dict[str, dict[str, int]] = field(default_factory=dict)
     recorded: dict[UUID, str] = field(default_factory=dict)
 
+    def put_key(self, key: str, hold: KeyHold) -> None:
+        """Load one reservation."""
+        self.keys[key] = hold
+        if hold.live:
+            self.held[hold.holder] = self.held.get(hold.holder, _NO_KEYS) | {key}
+
+    def put_reference(self, source: str, reference: Reference) -> None:
+        """Load one outgoing reference."""
+        self.references[source] = self.references.get(source, _NO_REFERENCES) | {reference}
+        self.referrers.setdefault(reference[1], set()).add(source)
+
     def repeated(self, transaction: Transaction) -> bool:
         """Whether every event of the transaction is in its stream already.
 

@@ -76,6 +76,7 @@ stream = Table(
     Column("alive", Boolean, nullable=False),
     Column("category", Text, nullable=False),
     postgresql_with={"fillfactor": "80"},
+    sqlite_with_rowid=False,
 )
 Index(None, stream.c.category)
 
@@ -86,6 +87,7 @@ unique_key = Table(
     Column("key", Text, primary_key=True),
     Column("holder", Text, nullable=False),
     Column("live", Boolean, nullable=False),
+    sqlite_with_rowid=False,
 )
 Index(None, unique_key.c.holder)
 
@@ -97,6 +99,7 @@ reference = Table(
     Column("field", Text, primary_key=True),
     Column("target", Text, primary_key=True),
     Column("hard", Boolean, nullable=False),
+    sqlite_with_rowid=False,
 )
 Index(None, reference.c.target)
 
@@ -109,4 +112,5 @@ type_head = Table(
     Column("type", String(100), primary_key=True),
     Column("position", BigInteger, nullable=False),
     postgresql_with={"fillfactor": "50"},
+    sqlite_with_rowid=False,
 )

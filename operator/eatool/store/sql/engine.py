@@ -1,0 +1,116 @@
+"""Engines whose transactions mean what the log needs.
+
+SQLite: WAL, ``synchronous=FULL`` (an acknowledged append survives power loss), foreign keys on,
+every transaction starts with ``BEGIN IMMEDIATE``: the driver's deferred ``BEGIN`` fails at once
+with *database is locked* when a transaction that has read wants to write. Readers say so
+(:func:`reading`) and take no lock.
+
+PostgreSQL: READ COMMITTED whatever the server's default (a statement after the head lock must
+see what its previous owner committed), UTC, and limits that keep one hung client from holding
+the lock for ever. What the URL's query says wins.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+import time
+from typing import Any, Final
+
+from sqlalchemy import Connection, Engine, create_engine, event
+from sqlalchemy.engine import URL, make_url
+
+#: How long a writer waits for another one, milliseconds.
+LOCK_TIMEOUT_MS: Final = 10_000
+#: A client that dies inside a transaction without closing its socket gives up the lock after this.
+IDLE_IN_TRANSACTION_MS: Final = 60_000
+
+_READS = "eatool_reads"
+
+
+def open_engine(url: str | URL) -> Engine:
+    """Engine for ``sqlite:///path`` or ``postgresql+psycopg://...``; connects lazily.
+
+    ``postgresql://`` means psycopg as well. ``ValueError`` for any other database.
+    """
+    parsed = make_url(url)
+    match parsed.get_backend_name():
+        case "sqlite":
+            return _sqlite(parsed)
+        case "postgresql":
+            return _postgresql(parsed.set(drivername="postgresql+psycopg"))
+        case other:
+            raise ValueError(f"{other}: the event log needs sqlite or postgresql")
+
+
+def reading(engine: Engine) -> Engine:
+    """The same pool for statements that only read: no transaction, no lock, no extra round trip."""
+    return engine.execution_options(isolation_level="AUTOCOMMIT", **{_READS: True})
+
+
+def checkpoint(engine: Engine) -> None:
+    """Move SQLite's write-ahead log into the database file and truncate it; else nothing.
+
+    Does not wait for readers or writers: it is for idle moments.
+    """
+    if engine.dialect.name == "sqlite":
+        with reading(engine).connect() as connection:
+            connection.exec_driver_sql("PRAGMA busy_timeout = 0")
+            connection.exec_driver_sql("PRAGMA wal_checkpoint(TRUNCATE)").close()
+            connection.exec_driver_sql(f"PRAGMA busy_timeout = {LOCK_TIMEOUT_MS}")
+
+
+def _sqlite(url: URL) -> Engine:
+    if not url.database or url.database == ":memory:":
+        raise ValueError("sqlite: the event log needs a file; in memory use MemoryEventStore")
+    engine = create_engine(url, connect_args={"timeout": LOCK_TIMEOUT_MS / 1000})
+
+    @event.listens_for(engine, "connect")
+    def configure(connection: sqlite3.Connection, _record: object) -> None:
+        connection.isolation_level = None  # transactions start where we say, see begin()
+        _enter_wal(connection)
+        connection.execute("PRAGMA synchronous = FULL")
+        connection.execute("PRAGMA foreign_keys = ON")
+
+    @event.listens_for(engine, "begin")
+    def begin(connection: Connection) -> None:
+        if not connection.get_execution_options().get(_READS):
+            connection.exec_driver_sql("BEGIN IMMEDIATE")
+
+    return engine
+
+
+def _enter_wal(connection: sqlite3.Connection) -> None:
+    """Switch to WAL; the busy timeout does not cover two processes that do so at once."""
+    deadline = time.monotonic() + LOCK_TIMEOUT_MS / 1000
+    while True:
+        try:
+            connection.execute("PRAGMA journal_mode = WAL")
+        except sqlite3.OperationalError:
+            if time.monotonic() > deadline:
+                raise
+            time.sleep(0.01)
+        else:
+            return
+
+
+def _postgresql(url: URL) -> Engine:
+    defaults: dict[str, Any] = {
+        "application_name": "eatool",
+        "connect_timeout": 5,
+        "keepalives_idle": 10,
+        "keepalives_interval": 5,
+        "keepalives_count": 3,
+        "tcp_user_timeout": 30_000,
+        "options": " ".join(
+            (
+                "-c timezone=UTC",
+                f"-c lock_timeout={LOCK_TIMEOUT_MS}",
+                f"-c idle_in_transaction_session_timeout={IDLE_IN_TRANSACTION_MS}",
+            )
+        ),
+    }
+    return create_engine(
+        url,
+        isolation_level="READ COMMITTED",
+        connect_args={key: value for key, value in defaults.items() if key not in url.query},
+    )

@@ -1,0 +1,283 @@
+"""The event log in SQL."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Collection, Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager, nullcontext
+from datetime import datetime
+from functools import partial
+from typing import TypeVar
+
+from sqlalchemy import Connection, Engine
+
+from eatool.store.arbiter import LogState
+from eatool.store.batch import Batch, Encoded, encode
+from eatool.store.clock import Clock, utc_now
+from eatool.store.encoding import StoredEvent, Upcast, newest
+from eatool.store.listeners import Listeners
+from eatool.store.port import (
+    Append,
+    Appended,
+    Head,
+    Outcome,
+    RecordedEvent,
+    StoreError,
+    StoreUnavailable,
+    Transaction,
+)
+from eatool.store.projection_port import InlineProjection
+from eatool.store.sql.backend import Backend
+from eatool.store.sql.changes import Changes, Wanted, behind, event_ids
+from eatool.store.sql.engine import checkpoint, reading
+from eatool.store.sql.errors import Errors
+from eatool.store.sql.sqlite import SqliteBackend
+
+_T = TypeVar("_T")
+
+#: Deadlocks and serialization failures in a row before the caller hears of it.
+_ATTEMPTS = 5
+
+
+class SqlEventStore:
+    """See :class:`~eatool.store.port.EventStore`; thread-safe.
+
+    Args:
+        engine: from :func:`~eatool.store.sql.engine.open_engine`, at the newest migration;
+            :meth:`close` disposes of it.
+        projections: updated in every append transaction, in this order.
+        upcast: brings stored events to their newest version, on every read path.
+        clock: source of ``recorded_at``.
+
+    """
+
+    def __init__(
+        self,
+        engine: Engine,
+        *,
+        projections: Sequence[InlineProjection] = (),
+        upcast: Upcast = newest,
+        clock: Clock = utc_now,
+    ) -> None:
+        self.engine = engine
+        self._reads = reading(engine)
+        self._projections = tuple(projections)
+        self._upcast = upcast
+        self._clock = clock
+        self._backend = _backend(engine)
+        self._errors = Errors(engine)
+        self._listeners = Listeners()
+        # SQLite's own waiting sleeps in steps of up to 100 ms; threads of one process need not.
+        self._writer: AbstractContextManager[object] = (
+            threading.Lock() if engine.dialect.name == "sqlite" else nullcontext()
+        )
+
+    def connect(self) -> Connection:
+        """A connection for reading (autocommit); use it as a context manager."""
+        return self._reads.connect()
+
+    # -- append ----------------------------------------------------------------------------
+
+    def append(self, *appends: Append) -> Appended:
+        """See :class:`~eatool.store.port.EventStore`."""
+        (outcome,) = self.append_batch([appends])
+        if isinstance(outcome, StoreError):
+            raise outcome
+        return outcome
+
+    def append_batch(self, transactions: Sequence[Transaction]) -> list[Outcome]:
+        """See :class:`~eatool.store.port.EventStore`."""
+        return self.append_encoded([encode(transaction) for transaction in transactions])
+
+    def append_encoded(self, batch: Sequence[Encoded | StoreError]) -> list[Outcome]:
+        """:meth:`append_batch` for transactions that :func:`~eatool.store.batch.encode` took."""
+        accepted = [each for each in batch if isinstance(each, Encoded)]
+        if not accepted:
+            return [each for each in batch if isinstance(each, StoreError)]
+        check_ids = False
+        for _ in range(_ATTEMPTS):
+            try:
+                outcomes, position = self._commit(batch, accepted, check_ids=check_ids)
+            except self._errors.types as error:
+                if self._errors.duplicate(error) and not check_ids:
+                    check_ids = True
+                elif not self._errors.again(error):
+                    raise self._errors.translate(error) from error
+            else:
+                if position:
+                    self._listeners.wake(position)
+                return outcomes
+        raise StoreUnavailable(f"the database gave up the transaction {_ATTEMPTS} times")
+
+    def append_in(self, connection: Connection, *appends: Append) -> Appended:
+        """Join the caller's transaction, as its last statement before commit.
+
+        The log stays locked until the caller commits or rolls back, so do it at once. Raises the
+        outcome when it is an error; the transaction remains usable after an
+        :class:`~eatool.store.port.AppendRefused`. Listeners are not woken: they poll.
+        """
+        encoded = encode(appends)
+        if isinstance(encoded, StoreError):
+            raise encoded
+        try:
+            if not connection.in_transaction():
+                connection.begin()
+            head, state = self._backend.lock(connection, Wanted.by([encoded]))
+            (outcome,), _ = self._write(
+                connection, head, state, [encoded], [encoded], check_ids=True, commit=False
+            )
+        except self._errors.types as error:
+            self._errors.discard(connection)
+            raise self._errors.translate(error) from error
+        if isinstance(outcome, StoreError):
+            raise outcome
+        return outcome
+
+    def _commit(
+        self, batch: Sequence[Encoded | StoreError], accepted: Sequence[Encoded], *, check_ids: bool
+    ) -> tuple[list[Outcome], int]:
+        with self._writer, self._locked(Wanted.by(accepted)) as (connection, head, state):
+            return self._write(
+                connection, head, state, batch, accepted, check_ids=check_ids, commit=True
+            )
+
+    @contextmanager
+    def _locked(self, wanted: Wanted) -> Iterator[tuple[Connection, Head, LogState]]:
+        connection, head, state = self._open(wanted)
+        try:
+            yield connection, head, state
+        except self._errors.types:
+            self._errors.discard(connection)
+            raise
+        finally:
+            connection.close()
+
+    def _open(self, wanted: Wanted) -> tuple[Connection, Head, LogState]:
+        """Begin and lock; a pooled connection that died in the meantime is replaced once."""
+        for first in (True, False):
+            connection = self.engine.connect()
+            try:
+                connection.begin()
+                return connection, *self._backend.lock(connection, wanted)
+            except self._errors.types:
+                lost = self._errors.discard(connection)
+                connection.close()
+                if not (first and lost):
+                    raise
+        raise AssertionError("unreachable")
+
+    def _write(
+        self,
+        connection: Connection,
+        head: Head,
+        state: LogState,
+        transactions: Sequence[Encoded | StoreError],
+        accepted: Sequence[Encoded],
+        *,
+        check_ids: bool,
+        commit: bool,
+    ) -> tuple[list[Outcome], int]:
+        """Decide and write; outcomes and the new head position (0 when nothing was written)."""
+        find = partial(self._find, connection)
+        suspects = accepted if check_ids else behind(accepted, state)
+        if suspects:
+            rows = self._backend.by_ids(connection, event_ids(suspects))
+            state.recorded = {row.event_id: row.stream_id for row in rows}
+        changes = Changes(state)
+        batch = Batch(head, state, self._clock(), find)
+        outcomes = [batch.decide(each) for each in transactions]
+        if not batch.rows:
+            return outcomes, 0
+        project = partial(self._project, connection, batch.events) if self._projections else None
+        end = Head(batch.position, batch.hash, batch.recorded_at)
+        self._backend.write(connection, changes.collect(batch), end, project, commit=commit)
+        return outcomes, batch.position
+
+    def _find(self, connection: Connection, transaction: Transaction) -> list[RecordedEvent]:
+        ids = [event.event_id for append in transaction for event in append.events]
+        return self._decode(self._backend.by_ids(connection, ids))
+
+    def _project(self, connection: Connection, events: Sequence[RecordedEvent]) -> None:
+        for projection in self._projections:
+            projection.apply(connection, events)
+
+    # -- read ------------------------------------------------------------------------------
+
+    def read_stream(
+        self, stream_id: str, *, after_version: int = 0, until: datetime | None = None
+    ) -> list[RecordedEvent]:
+        """See :class:`~eatool.store.port.EventStore`."""
+        return self._decode(
+            self._read(
+                lambda connection: self._backend.by_stream(
+                    connection, stream_id, after_version, until
+                )
+            )
+        )
+
+    def read_all(
+        self, *, after: int = 0, limit: int = 1000, partitions: Collection[int] | None = None
+    ) -> list[RecordedEvent]:
+        """See :class:`~eatool.store.port.EventStore`."""
+        return self._decode(self.read_stored(after=after, limit=limit, partitions=partitions))
+
+    def read_stored(
+        self, *, after: int = 0, limit: int = 1000, partitions: Collection[int] | None = None
+    ) -> list[StoredEvent]:
+        """:meth:`read_all` in the stored form, for verification."""
+        return self._read(
+            lambda connection: self._backend.page(connection, after, limit, partitions)
+        )
+
+    def head(self) -> Head:
+        """See :class:`~eatool.store.port.EventStore`."""
+        return self._read(self._backend.head)
+
+    def position_at(self, time: datetime) -> int:
+        """See :class:`~eatool.store.port.EventStore`."""
+        return self._read(lambda connection: self._backend.position_at(connection, time))
+
+    def _read(self, query: Callable[[Connection], _T]) -> _T:
+        for first in (True, False):
+            lost = False
+            try:
+                with self.connect() as connection:
+                    try:
+                        return query(connection)
+                    except self._errors.types:
+                        lost = self._errors.discard(connection)
+                        raise
+            except self._errors.types as error:
+                if not (first and lost):
+                    raise self._errors.translate(error) from error
+        raise AssertionError("unreachable")
+
+    def _decode(self, rows: list[StoredEvent]) -> list[RecordedEvent]:
+        upcast = self._upcast
+        return [row.read(upcast) for row in rows]
+
+    # -- life ------------------------------------------------------------------------------
+
+    def on_append(self, wake: Callable[[int], None]) -> Callable[[], None]:
+        """See :class:`~eatool.store.port.EventStore`."""
+        return self._listeners.add(wake)
+
+    def tidy(self) -> None:
+        """Housekeeping for idle moments (SQLite: truncate the write-ahead log)."""
+        try:
+            checkpoint(self.engine)
+        except self._errors.types as error:
+            raise self._errors.translate(error) from error
+
+    def close(self) -> None:
+        """See :class:`~eatool.store.port.EventStore`."""
+        self.engine.dispose()
+
+
+def _backend(engine: Engine) -> Backend:
+    if engine.dialect.name == "sqlite":
+        return SqliteBackend()
+    # psycopg is an optional dependency.
+    from eatool.store.sql.postgresql import PostgresqlBackend  # noqa: PLC0415
+
+    return PostgresqlBackend()

@@ -1,0 +1,253 @@
+"""The log on SQLite."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Callable, Collection, Iterable, Sequence
+from datetime import UTC, datetime
+from typing import Any, cast
+from uuid import UUID
+
+import orjson
+from sqlalchemy import Connection
+
+from eatool.store.arbiter import KeyHold, LogState, StreamHead
+from eatool.store.encoding import StoredEvent, category_of
+from eatool.store.port import Head
+from eatool.store.sql.backend import EVENT_COLUMNS
+from eatool.store.sql.changes import Rows, Wanted
+
+_COLUMNS = ", ".join(EVENT_COLUMNS)
+_INSERT = " ".join(
+    ("INSERT INTO event (", _COLUMNS, ") VALUES (", ", ".join("?" * len(EVENT_COLUMNS)), ")")
+)
+_SELECT = " ".join(("SELECT", _COLUMNS, "FROM event"))
+_BY_IDS = " ".join(
+    (_SELECT, "WHERE event_id IN (SELECT value FROM json_each(?)) ORDER BY position")
+)
+_BY_STREAM = " ".join((_SELECT, "WHERE stream_id = ? AND version > ? ORDER BY version"))
+_BY_STREAM_UNTIL = " ".join(
+    (_SELECT, "WHERE stream_id = ? AND version > ? AND recorded_at <= ? ORDER BY version")
+)
+_PAGE = " ".join((_SELECT, "WHERE position > ? ORDER BY position LIMIT ?"))
+# The unary plus keeps the planner on the primary key, where order comes for free.
+_PAGE_OF_PARTITIONS = " ".join(
+    (
+        _SELECT,
+        "WHERE position > ? AND +partition IN (SELECT value FROM json_each(?))",
+        "ORDER BY position LIMIT ?",
+    )
+)
+_POSITION_AT = (
+    "SELECT position FROM event WHERE recorded_at <= ? "
+    "ORDER BY recorded_at DESC, position DESC LIMIT 1"
+)
+_HEAD = "SELECT position, hash, recorded_at FROM log WHERE id = 1"
+_STREAMS = (
+    "SELECT stream_id, version, alive FROM stream WHERE stream_id IN "
+    "(SELECT value FROM json_each(?))"
+)
+_STREAM = "SELECT stream_id, version, alive FROM stream WHERE stream_id = ?"
+_KEYS = (
+    "SELECT key, holder, live FROM unique_key WHERE key IN (SELECT value FROM json_each(?1)) "
+    "UNION SELECT key, holder, live FROM unique_key "
+    "WHERE holder IN (SELECT value FROM json_each(?2)) AND live"
+)
+_REFERENCES = (
+    "SELECT source, field, target, hard FROM reference WHERE source IN "
+    "(SELECT value FROM json_each(?))"
+)
+_REFERRERS = "SELECT source, target FROM reference WHERE target IN (SELECT value FROM json_each(?))"
+_TYPES = (
+    "SELECT category, type, position FROM type_head WHERE category IN "
+    "(SELECT value FROM json_each(?))"
+)
+_PUT_STREAM = (
+    "INSERT INTO stream (stream_id, version, alive, category) VALUES (?, ?, ?, ?) "
+    "ON CONFLICT (stream_id) DO UPDATE SET version = excluded.version, alive = excluded.alive"
+)
+_PUT_TYPE = (
+    "INSERT INTO type_head (category, type, position) VALUES (?, ?, ?) "
+    "ON CONFLICT (category, type) DO UPDATE SET position = excluded.position"
+)
+_PUT_KEY = (
+    "INSERT INTO unique_key (key, holder, live) VALUES (?, ?, ?) "
+    "ON CONFLICT (key) DO UPDATE SET holder = excluded.holder, live = excluded.live"
+)
+_PUT_REFERENCE = "INSERT INTO reference (source, field, target, hard) VALUES (?, ?, ?, ?)"
+_DROP_REFERENCE = "DELETE FROM reference WHERE source = ? AND field = ? AND target = ?"
+_MOVE_HEAD = "UPDATE log SET position = ?, hash = ?, recorded_at = ? WHERE id = 1"
+
+
+class SqliteBackend:
+    """See :class:`~eatool.store.sql.backend.Backend`."""
+
+    def lock(self, connection: Connection, wanted: Wanted) -> tuple[Head, LogState]:
+        """The transaction is the lock: it began with ``BEGIN IMMEDIATE``."""
+        cursor = _cursor(connection)
+        head = _head(cursor.execute(_HEAD))
+        state = LogState()
+        if len(wanted.streams) == 1:
+            cursor.execute(_STREAM, tuple(wanted.streams))
+        else:
+            cursor.execute(_STREAMS, (_array(wanted.streams),))
+        for stream_id, version, alive in cursor:
+            state.streams[stream_id] = StreamHead(version, bool(alive))
+        existing = [stream_id for stream_id in wanted.appended if stream_id in state.streams]
+        if existing or wanted.keys:
+            self._load_holds(cursor, state, wanted, existing)
+        if wanted.deleted:
+            for source, target in cursor.execute(_REFERRERS, (_array(wanted.deleted),)):
+                state.referrers.setdefault(target, set()).add(source)
+        if wanted.categories:
+            for category, type_, position in cursor.execute(_TYPES, (_array(wanted.categories),)):
+                state.type_heads.setdefault(category, {})[type_] = position
+        return head, state
+
+    @staticmethod
+    def _load_holds(
+        cursor: sqlite3.Cursor, state: LogState, wanted: Wanted, existing: list[str]
+    ) -> None:
+        mine = _array(existing)
+        for key, holder, live in cursor.execute(_KEYS, (_array(wanted.keys), mine)):
+            state.put_key(key, KeyHold(holder, bool(live)))
+        for source, name, target, hard in cursor.execute(_REFERENCES, (mine,)):
+            state.put_reference(source, (name, target, bool(hard)))
+
+    def write(
+        self,
+        connection: Connection,
+        rows: Rows,
+        head: Head,
+        project: Callable[[], None] | None,
+        *,
+        commit: bool,
+    ) -> None:
+        """See :class:`~eatool.store.sql.backend.Backend`."""
+        cursor = _cursor(connection)
+        cursor.executemany(_INSERT, [_to_row(event) for event in rows.events])
+        cursor.executemany(
+            _PUT_STREAM,
+            [
+                (stream_id, head.version, head.alive, category_of(stream_id))
+                for stream_id, head in rows.streams
+            ],
+        )
+        cursor.executemany(_PUT_TYPE, [(*key, position) for key, position in rows.types])
+        if rows.keys:
+            cursor.executemany(_PUT_KEY, [(key, *hold) for key, hold in rows.keys])
+        if rows.dropped:
+            cursor.executemany(
+                _DROP_REFERENCE,
+                [(source, name, target) for source, (name, target, _) in rows.dropped],
+            )
+        if rows.added:
+            cursor.executemany(
+                _PUT_REFERENCE, [(source, *reference) for source, reference in rows.added]
+            )
+        if project is not None:
+            project()
+        recorded_at = None if head.recorded_at is None else _time(head.recorded_at)
+        cursor.execute(_MOVE_HEAD, (head.position, head.hash, recorded_at))
+        if commit:
+            connection.commit()
+
+    def by_ids(self, connection: Connection, ids: Sequence[UUID]) -> list[StoredEvent]:
+        """See :class:`~eatool.store.sql.backend.Backend`."""
+        return _rows(connection, _BY_IDS, (_array(each.hex for each in ids),))
+
+    def by_stream(
+        self, connection: Connection, stream_id: str, after: int, until: datetime | None
+    ) -> list[StoredEvent]:
+        """See :class:`~eatool.store.sql.backend.Backend`."""
+        if until is None:
+            return _rows(connection, _BY_STREAM, (stream_id, after))
+        return _rows(connection, _BY_STREAM_UNTIL, (stream_id, after, _time(until)))
+
+    def page(
+        self,
+        connection: Connection,
+        after: int,
+        limit: int,
+        partitions: Collection[int] | None,
+    ) -> list[StoredEvent]:
+        """See :class:`~eatool.store.sql.backend.Backend`."""
+        if partitions is None:
+            return _rows(connection, _PAGE, (after, limit))
+        return _rows(connection, _PAGE_OF_PARTITIONS, (after, _array(partitions), limit))
+
+    def head(self, connection: Connection) -> Head:
+        """See :class:`~eatool.store.sql.backend.Backend`."""
+        return _head(_cursor(connection).execute(_HEAD))
+
+    def position_at(self, connection: Connection, time: datetime) -> int:
+        """See :class:`~eatool.store.sql.backend.Backend`."""
+        row = _cursor(connection).execute(_POSITION_AT, (_time(time),)).fetchone()
+        return 0 if row is None else int(row[0])
+
+
+def _cursor(connection: Connection) -> sqlite3.Cursor:
+    return cast(sqlite3.Connection, connection.connection.driver_connection).cursor()
+
+
+def _array(values: Iterable[str | int]) -> str:
+    return orjson.dumps(list(values)).decode()
+
+
+def _rows(connection: Connection, sql: str, parameters: tuple[Any, ...]) -> list[StoredEvent]:
+    return [_from_row(row) for row in _cursor(connection).execute(sql, parameters)]
+
+
+def _head(cursor: sqlite3.Cursor) -> Head:
+    row = cursor.fetchone()
+    if row is None:
+        raise sqlite3.OperationalError("no such table: log is not initialised")
+    position, digest, recorded_at = row
+    return Head(position, digest, None if recorded_at is None else _parse_time(recorded_at))
+
+
+def _time(time: datetime) -> str:
+    """How SQLAlchemy's own column type writes it: fixed width, so text order is time order."""
+    return time.astimezone(UTC).strftime("%Y-%m-%d %H:%M:%S.%f")
+
+
+def _parse_time(text: str) -> datetime:
+    return datetime.fromisoformat(text).replace(tzinfo=UTC)
+
+
+def _to_row(event: StoredEvent) -> tuple[object, ...]:
+    return (
+        event.position,
+        event.stream_id,
+        event.version,
+        event.event_id.hex,
+        event.type,
+        event.data,
+        event.metadata,
+        event.actor,
+        event.correlation_id and event.correlation_id.hex,
+        event.causation_id and event.causation_id.hex,
+        _time(event.recorded_at),
+        event.partition,
+        event.previous_hash,
+        event.hash,
+    )
+
+
+def _from_row(row: tuple[Any, ...]) -> StoredEvent:
+    return StoredEvent(
+        row[0],
+        row[1],
+        row[2],
+        UUID(hex=row[3]),
+        row[4],
+        row[5],
+        row[6],
+        row[7],
+        row[8] and UUID(hex=row[8]),
+        row[9] and UUID(hex=row[9]),
+        _parse_time(row[10]),
+        row[11],
+        row[12],
+        row[13],
+    )

@@ -83,6 +83,14 @@ class StateChanged(EntityEvent[S]):
 
     #: snake_case name of the marked field.
     field: ClassVar[str]
+    #: Fields that make one fact with it, such as the other end of a validity window; a change of
+    #: any of them is recorded in one event.
+    companions: ClassVar[tuple[str, ...]] = ()
+
+    @classmethod
+    def fields(cls) -> tuple[str, ...]:
+        """The marked field and its companions."""
+        return (cls.field, *cls.companions)
 
 
 class Deleted(EntityEvent[S]):

@@ -10,20 +10,23 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, ClassVar
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, model_validator
 from pydantic.alias_generators import to_camel
 
 from eatool.domain.errors import FieldError
 from eatool.domain.events import Created, Deleted, EntityEvent, StateChanged, Updated
 from eatool.domain.identity import EntityRef
-from eatool.domain.landscape import Request
+from eatool.domain.landscape import Landscape, Request
+from eatool.domain.rules import ApprovalRule, StateMachine, UniqueKey
+from eatool.domain.upcasting import Upcaster
 
 
 class EntitySpec(BaseModel):
     """Base of the nine spec models: camelCase in manifests, snake_case everywhere else.
 
     Field types canonicalise while validating (trim, lower-case DNS names, de-duplicate and sort
-    sets), so two specs mean the same exactly when their models are equal.
+    sets), so two specs mean the same exactly when their models are equal. ``null`` means the same
+    as leaving the field out, everywhere.
     """
 
     model_config = ConfigDict(
@@ -32,8 +35,15 @@ class EntitySpec(BaseModel):
         validate_by_alias=True,
         extra="forbid",
         frozen=True,
-        str_strip_whitespace=True,
+        hide_input_in_errors=True,
     )
+
+    @model_validator(mode="before")
+    @classmethod
+    def _null_is_absent(cls, data: Any) -> Any:
+        if isinstance(data, Mapping):
+            return {key: value for key, value in data.items() if value is not None}
+        return data
 
     @classmethod
     def path_of(cls, snake: str) -> str:
@@ -82,13 +92,23 @@ class CelRule:
     field_path: str | None = None
 
 
+@dataclass(frozen=True, slots=True)
+class Conflict:
+    """A complaint about other entities; ``blocked_by`` are those whose change could heal it."""
+
+    error: FieldError
+    blocked_by: frozenset[EntityRef] = frozenset()
+
+
 #: Cross-field rules of one spec.
 SpecRule = Callable[[Any], Iterable[FieldError]]
-#: Rules about moving from an accepted spec to a desired one (state machines, immutability).
+#: Rules about moving from an accepted spec (``None`` = new) to a desired one.
 ChangeRule = Callable[[Any, Any, Request], Iterable[FieldError]]
+#: Rules about the rest of the registry that no declaration expresses: self, desired spec.
+LandscapeRule = Callable[[EntityRef, Any, Landscape], Iterable[Conflict]]
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class EntityKind:
     """One kind of the registry.
 
@@ -99,11 +119,16 @@ class EntityKind:
         spec: the canonical spec model.
         events: every event class of the kind; exactly one Created, Updated and Deleted.
         columns: printer columns before Ready, Reason, Version and Age.
-        unique_keys: keys an entity with this spec holds, unique in its namespace (already
-            case-folded); they are reserved in the append transaction.
-        spec_rules, change_rules: what pydantic cannot say about one field alone.
-        warnings: advice that never blocks.
-        cel: the part of the rules that the API server checks at ``kubectl apply``.
+        unique: keys an entity holds, unique in its namespace; reserved in the append transaction.
+        immutable: snake_case fields fixed at creation; their CEL rules derive from this.
+        state_machines: transitions that hold where ``Policy.strict_lifecycle`` is on.
+        approvals: changes that need a reason or an approval where the policy asks for them.
+        spec_rules, change_rules, landscape_rules: what the declarations above cannot say.
+        guarded_by: events of the same kind and namespace that, recorded after the decision was
+            made, could break a landscape rule; the append is refused then and decided anew.
+        warnings, landscape_warnings: advice that never blocks.
+        own_cel: the part of the spec rules that the API server checks at ``kubectl apply``.
+        upcasters: steps from older schema versions of its events to the next.
 
     """
 
@@ -121,25 +146,43 @@ class EntityKind:
     spec: type[EntitySpec]
     events: tuple[type[EntityEvent[Any]], ...]
     columns: tuple[Column, ...]
-    unique_keys: Callable[[Any], frozenset[str]] = lambda _spec: frozenset()
+    unique: tuple[UniqueKey, ...] = ()
+    immutable: tuple[str, ...] = ()
+    state_machines: tuple[StateMachine, ...] = ()
+    approvals: tuple[ApprovalRule, ...] = ()
     spec_rules: tuple[SpecRule, ...] = ()
     change_rules: tuple[ChangeRule, ...] = ()
+    landscape_rules: tuple[LandscapeRule, ...] = ()
+    guarded_by: Callable[[Any], tuple[type[EntityEvent[Any]], ...]] = lambda _spec: ()
     warnings: tuple[SpecRule, ...] = ()
-    cel: tuple[CelRule, ...] = ()
+    landscape_warnings: tuple[LandscapeRule, ...] = ()
+    own_cel: tuple[CelRule, ...] = ()
+    upcasters: tuple[Upcaster, ...] = ()
     references: Mapping[str, Ref] = field(init=False)
+    marked: Mapping[str, type[StateChanged[Any]]] = field(init=False)
 
     def __post_init__(self) -> None:
-        """Collect the reference fields once."""
-        object.__setattr__(
-            self,
-            "references",
-            {
-                name: mark
-                for name, info in self.spec.model_fields.items()
-                for mark in info.metadata
-                if isinstance(mark, Ref)
-            },
-        )
+        """Collect what is asked for at every decision once, and refuse a broken declaration."""
+        references = {
+            name: mark
+            for name, info in self.spec.model_fields.items()
+            for mark in info.metadata
+            if isinstance(mark, Ref)
+        }
+        marked = {
+            name: cls
+            for cls in self.events
+            if issubclass(cls, StateChanged)
+            for name in cls.fields()
+        }
+        object.__setattr__(self, "references", references)
+        object.__setattr__(self, "marked", marked)
+        for base in (Created, Updated, Deleted):
+            if sum(issubclass(cls, base) for cls in self.events) != 1:
+                raise TypeError(f"{self.kind} must declare exactly one {base.__name__} event")
+        named = {*marked, *self.immutable, *(column.field for column in self.columns)}
+        if unknown := named - set(self.spec.model_fields):
+            raise TypeError(f"{self.kind} declares fields its spec does not have: {unknown}")
 
     @property
     def singular(self) -> str:
@@ -157,9 +200,23 @@ class EntityKind:
         return next((name for name, ref in self.references.items() if ref.parent), None)
 
     @property
-    def marked(self) -> Mapping[str, type[StateChanged[Any]]]:
-        """Fields with an event of their own."""
-        return {cls.field: cls for cls in self.events if issubclass(cls, StateChanged)}
+    def cel(self) -> tuple[CelRule, ...]:
+        """All rules for the API server: the immutable fields, then the kind's own."""
+        return (
+            *(
+                CelRule(
+                    rule=f"self.{to_camel(name)} == oldSelf.{to_camel(name)}",
+                    message=f"{to_camel(name)} is immutable; delete and create the object instead",
+                    field_path=f".{to_camel(name)}",
+                )
+                for name in self.immutable
+            ),
+            *self.own_cel,
+        )
+
+    def unique_keys(self, spec: EntitySpec) -> frozenset[str]:
+        """Keys an entity with this spec holds in its namespace, already case-folded."""
+        return frozenset(unique.key(spec) for unique in self.unique)
 
     def event_class(self, base: type[Created[Any] | Updated[Any] | Deleted[Any]]) -> Any:
         """The kind's own Created, Updated or Deleted class."""

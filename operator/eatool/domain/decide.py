@@ -1,0 +1,209 @@
+"""What becomes of a desired spec or a deletion: events, patience, or a reason why not.
+
+Pure: everything it knows comes in as arguments, so it is tested in a table and replayed at will.
+Deciding the same spec again after its events were recorded yields no events.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Iterator
+from typing import Any, cast
+
+from eatool.domain.changes import changed, created, deleted
+from eatool.domain.decision import Accepted, Decision, EntityState, Rejected, Waiting
+from eatool.domain.errors import Code, FieldError
+from eatool.domain.events import EntityEvent
+from eatool.domain.fields import NAME_MAX
+from eatool.domain.identity import EntityRef
+from eatool.domain.kind import Conflict, EntityKind, EntitySpec
+from eatool.domain.landscape import Constraints, Landscape, Pending, Request
+from eatool.domain.parsing import parse
+from eatool.domain.policies import (
+    DELETION_FIELD,
+    Policy,
+    change_complaints,
+    deletion_complaints,
+)
+from eatool.domain.references import (
+    Reference,
+    loops,
+    move_conditions,
+    references_of,
+    resolve,
+    self_references,
+)
+from eatool.domain.uniqueness import keys_of, taken_keys
+
+__all__ = ["MAX_EVENT_BYTES", "decide", "decide_deletion", "parse"]
+
+#: The log refuses larger event data; one change set must stay below it to be recordable at all.
+MAX_EVENT_BYTES = 64 * 1024
+#: A refused deletion names this many referrers and counts the rest up to the second figure.
+REFERRERS_NAMED, REFERRERS_COUNTED = 10, 100
+
+_NO_PENDING, _NO_POLICY = Pending(), Policy()
+
+
+def decide(
+    kind: EntityKind,
+    state: EntityState,
+    desired: EntitySpec,
+    *,
+    landscape: Landscape,
+    request: Request,
+    pending: Pending = _NO_PENDING,
+    policy: Policy = _NO_POLICY,
+) -> Decision:
+    """Answer to "this entity should look like ``desired``" (a canonical spec, see ``parse``).
+
+    * :class:`Accepted` with the events that lead there; none when it already looks so.
+    * :class:`Waiting` when only hard references are missing.
+    * :class:`Rejected` with every complaint at once, missing references included.
+    """
+    ref, old = state.ref, cast("EntitySpec | None", state.spec)
+    new_references = list(references_of(kind, ref.namespace, desired))
+    if old == desired:
+        return _unchanged(kind, ref, desired, new_references, landscape)
+    old_references = list(references_of(kind, ref.namespace, old)) if old is not None else []
+    resolution = resolve(old_references, new_references, landscape, pending)
+    events = (created(kind, desired),) if old is None else changed(kind, old, desired)
+    errors = [
+        *_own_name(ref),
+        *self_references(ref, new_references),
+        *(error for rule in kind.spec_rules for error in rule(desired)),
+        *_changing(kind, old, desired, request, policy),
+        *_too_large(events),
+    ]
+    moved = kind.parent_field is not None and (
+        old is None or getattr(old, kind.parent_field) != getattr(desired, kind.parent_field)
+    )
+    conflicts = [
+        *(loops(kind, ref, desired, landscape, pending) if moved else ()),
+        *taken_keys(kind, ref, old, desired, landscape),
+        *(found for rule in kind.landscape_rules for found in rule(ref, desired, landscape)),
+    ]
+    if errors or conflicts:
+        return _rejected(errors, conflicts, resolution.waiting)
+    if resolution.waiting:
+        return Waiting(resolution.waiting, resolution.missing)
+    conditions = {(ref.category, f"{cls.__name__}.") for cls in kind.guarded_by(desired)}
+    if moved and old is not None:
+        conditions |= move_conditions(kind, ref)
+    constraints = Constraints(
+        keys=keys_of(kind, ref, desired),
+        requires_alive=resolution.requires_alive,
+        references=_recorded(new_references),
+        no_events_since=frozenset(conditions),
+    )
+    warnings = (*resolution.warnings, *_warnings(kind, ref, desired, landscape))
+    return Accepted(events, constraints, warnings)
+
+
+def decide_deletion(
+    kind: EntityKind,
+    state: EntityState,
+    *,
+    landscape: Landscape,
+    request: Request,
+    pending: Pending = _NO_PENDING,
+    policy: Policy = _NO_POLICY,
+) -> Decision:
+    """Answer to "this entity should be gone".
+
+    Accepted without events when it was never recorded. Refused while a live entity names it,
+    unless that one is terminating too, and while the policy misses a reason or an approval.
+    """
+    if state.spec is None:
+        return Accepted((), Constraints())
+    limit = REFERRERS_COUNTED + len(pending.terminating)
+    found = {referrer.source for referrer in landscape.referrers(state.ref, limit)}
+    ignoring = frozenset(found & pending.terminating)
+    blockers = frozenset(found - ignoring - {state.ref})
+    errors = [*deletion_complaints(policy, kind, request)]
+    if blockers:
+        errors.append(_blocked(blockers))
+    if errors:
+        return Rejected(tuple(errors), blockers)
+    event = deleted(kind, cast("EntitySpec", state.spec))
+    return Accepted((event,), Constraints(no_referrers=True, ignoring=ignoring))
+
+
+def _unchanged(
+    kind: EntityKind,
+    ref: EntityRef,
+    spec: EntitySpec,
+    references: list[Reference],
+    landscape: Landscape,
+) -> Accepted:
+    # Rules that came with a later release do not reject what was accepted before; they warn.
+    late = (
+        *(error for rule in kind.spec_rules for error in rule(spec)),
+        *(found.error for rule in kind.landscape_rules for found in rule(ref, spec, landscape)),
+    )
+    soft = resolve([], [item for item in references if not item.hard], landscape, _NO_PENDING)
+    constraints = Constraints(keys=keys_of(kind, ref, spec), references=_recorded(references))
+    warnings = (*late, *soft.warnings, *_warnings(kind, ref, spec, landscape))
+    return Accepted((), constraints, warnings)
+
+
+def _recorded(references: list[Reference]) -> frozenset[tuple[str, EntityRef, bool]]:
+    return frozenset((item.field, item.target, item.hard) for item in references)
+
+
+def _warnings(
+    kind: EntityKind, ref: EntityRef, spec: EntitySpec, landscape: Landscape
+) -> Iterator[FieldError]:
+    for rule in kind.warnings:
+        yield from rule(spec)
+    for advice in kind.landscape_warnings:
+        yield from (found.error for found in advice(ref, spec, landscape))
+
+
+def _rejected(
+    errors: list[FieldError], conflicts: list[Conflict], waiting: tuple[FieldError, ...]
+) -> Rejected:
+    blocked_by = frozenset(ref for conflict in conflicts for ref in conflict.blocked_by)
+    complaints = (*errors, *(conflict.error for conflict in conflicts), *waiting)
+    return Rejected(complaints, blocked_by)
+
+
+def _own_name(ref: EntityRef) -> Iterator[FieldError]:
+    if len(ref.name) > NAME_MAX:
+        yield FieldError("metadata.name", Code.RANGE, f"must be at most {NAME_MAX} characters")
+
+
+def _changing(
+    kind: EntityKind, old: EntitySpec | None, new: EntitySpec, request: Request, policy: Policy
+) -> Iterator[FieldError]:
+    for rule in kind.change_rules:
+        yield from rule(old, new, request)
+    if old is None:
+        return
+    for name in kind.immutable:
+        if getattr(old, name) != getattr(new, name):
+            yield FieldError(
+                new.path_of(name),
+                Code.IMMUTABLE_FIELD,
+                f"is immutable and must stay {getattr(old, name)!s}; delete and create instead",
+            )
+    yield from change_complaints(policy, kind, old, new, request)
+
+
+def _too_large(events: Iterable[EntityEvent[Any]]) -> Iterator[FieldError]:
+    largest = max((len(json.dumps(event.to_data())) for event in events), default=0)
+    if largest > MAX_EVENT_BYTES:
+        yield FieldError(
+            "spec",
+            Code.TOO_LARGE,
+            f"makes an event of {largest} bytes; at most {MAX_EVENT_BYTES} can be recorded",
+        )
+
+
+def _blocked(blockers: frozenset[EntityRef]) -> FieldError:
+    named = sorted(blockers)[:REFERRERS_NAMED]
+    listed = ", ".join(f"{ref.aggregate_type} {ref.name!r}" for ref in named)
+    rest = len(blockers) - len(named)
+    at_least = "at least " if len(blockers) >= REFERRERS_COUNTED else ""
+    more = f" and {at_least}{rest} more" if rest else ""
+    return FieldError(DELETION_FIELD, Code.DELETE_BLOCKED, f"is still named by {listed}{more}")

@@ -1,0 +1,87 @@
+"""From a manifest's ``spec`` to the canonical model, or to every complaint about it at once."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from pydantic import ValidationError
+from pydantic_core import ErrorDetails
+
+from eatool.domain.errors import Code, FieldError, SpecInvalid
+from eatool.domain.kind import EntityKind, EntitySpec
+
+#: pydantic's own error types; templates are filled from the error's context.
+_MESSAGES = {
+    "string_type": (Code.FORMAT, "must be a text"),
+    "string_unicode": (Code.FORMAT, "must be valid Unicode text"),
+    "bool_type": (Code.FORMAT, "must be true or false"),
+    "int_type": (Code.FORMAT, "must be a whole number"),
+    "float_type": (Code.FORMAT, "must be a number"),
+    "tuple_type": (Code.FORMAT, "must be a list"),
+    "dict_type": (Code.FORMAT, "must be a map"),
+    "model_type": (Code.FORMAT, "must be an object"),
+    "enum": (Code.FORMAT, "must be one of {expected}"),
+    "finite_number": (Code.RANGE, "must be a finite number"),
+    "greater_than_equal": (Code.RANGE, "must be at least {ge}"),
+    "less_than_equal": (Code.RANGE, "must be at most {le}"),
+}
+
+
+def parse(kind: EntityKind, raw_spec: Mapping[str, Any]) -> EntitySpec:
+    """Canonical spec of a manifest (camelCase keys only, unknown keys refused).
+
+    Raises :class:`SpecInvalid` with every error found: those of single fields, or, when each
+    field is fine by itself, those between fields.
+    """
+    try:
+        spec = kind.spec.model_validate(raw_spec, by_alias=True, by_name=False)
+    except ValidationError as invalid:
+        errors = tuple(_translate(error, kind.spec) for error in invalid.errors())
+    else:
+        errors = tuple(error for rule in kind.spec_rules for error in rule(spec))
+        if not errors:
+            return spec
+    # Outside the handler: the original holds the refused values and must not reach a traceback.
+    raise SpecInvalid(errors)
+
+
+def _path(location: Sequence[int | str]) -> str:
+    path = "spec"
+    for step in location:
+        if step != "[key]":
+            path += f"[{step}]" if isinstance(step, int) else f".{step}"
+    return path
+
+
+def _translate(error: ErrorDetails, model: type[EntitySpec]) -> FieldError:
+    kind = error["type"]
+    if kind in Code.__members__:
+        code, message = Code(kind), error["msg"]
+    else:
+        code, message = _standard(kind, error.get("ctx", {}), error["loc"], model)
+    return FieldError(_path(error["loc"]), code, message)
+
+
+def _standard(
+    kind: str, context: Mapping[str, Any], location: Sequence[int | str], model: type[EntitySpec]
+) -> tuple[Code, str]:
+    if kind == "missing":
+        return Code.REQUIRED, f"is required{_about(location, model)}"
+    if kind == "extra_forbidden":
+        return Code.FORMAT, f"is not a field of this kind{_legal(location, model)}"
+    code, template = _MESSAGES.get(kind, (Code.FORMAT, "is not of the declared type"))
+    return code, template.format_map(context)
+
+
+def _about(location: Sequence[int | str], model: type[EntitySpec]) -> str:
+    described = [
+        info.description for info in model.model_fields.values() if (info.alias,) == tuple(location)
+    ]
+    return "".join(f": {text}" for text in described)
+
+
+def _legal(location: Sequence[int | str], model: type[EntitySpec]) -> str:
+    if len(location) > 1:
+        return ""
+    return "; legal are " + ", ".join(str(info.alias) for info in model.model_fields.values())

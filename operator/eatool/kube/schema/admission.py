@@ -1,9 +1,10 @@
 """Who changed a spec: stamped by the API server itself, for every writer, without a webhook.
 
 A MutatingAdmissionPolicy (v1 since Kubernetes 1.36) is CEL inside kube-apiserver. It sets
-``eatool.io/actor`` and ``eatool.io/actor-type`` from the authenticated user whenever a spec is
-new or changed, and otherwise puts back what was there: no client can forge or erase them, and
-the operator's own writes (finalizer, status) change no spec and so never change the actor.
+``eatool.io/actor`` (the authenticated user name) and ``eatool.io/actor-type`` (``user``,
+``service`` for a service account, ``system`` for the cluster itself) whenever a spec is new or
+changed, and otherwise puts back what was there: no client can forge or erase them, and the
+operator's own writes (finalizer, status) change no spec and so never change the actor.
 
 ``failurePolicy: Fail``, because an actor that is sometimes unchecked can never be trusted. The
 price is small: there is no network in between that could fail, only expressions over two fields
@@ -18,21 +19,17 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from eatool.domain.kind import EntityKind
+from eatool.kube.contract import ACTOR, ACTOR_TYPE
 from eatool.kube.schema.structural import JsonObject
-
-#: Authenticated user of the last spec change, e.g. ``system:serviceaccount:argocd:controller``.
-ACTOR_ANNOTATION = "eatool.io/actor"
-#: ``user``, ``service`` (a service account) or ``system`` (the cluster itself).
-ACTOR_TYPE_ANNOTATION = "eatool.io/actor-type"
 
 POLICY_NAME = "actor.eatool.io"
 
-_STAMPS = f"['{ACTOR_ANNOTATION}', '{ACTOR_TYPE_ANNOTATION}']"
+_STAMPS = f"['{ACTOR}', '{ACTOR_TYPE}']"
 
 _USER = f"""\
 {{
-  '{ACTOR_ANNOTATION}': request.userInfo.username,
-  '{ACTOR_TYPE_ANNOTATION}':
+  '{ACTOR}': request.userInfo.username,
+  '{ACTOR_TYPE}':
     request.userInfo.username.startsWith('system:serviceaccount:') ? 'service' :
     request.userInfo.username.startsWith('system:') ? 'system' : 'user'
 }}"""

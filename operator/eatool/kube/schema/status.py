@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from eatool.kube.contract import RECONCILE_AT
 from eatool.kube.schema.structural import JsonObject, ordered
 
 #: Upper bounds of the lists in the status; the operator shortens, the schema enforces.
@@ -41,7 +42,7 @@ def status_schema(spec: JsonObject) -> JsonObject:
         "lastEventType": _text("Versioned type of the last event, e.g. ApplicationCreated.v1."),
         "correlationId": _text("Correlation id of the last event: links the objects of one apply."),
         "lastHandledReconcileAt": _text(
-            "Value of the reconcile request (an annotation) that was last acted on."
+            f"The last value of the annotation {RECONCILE_AT} that was acted on."
         ),
         "waitingFor": _texts(
             "References that are not recorded yet, as Kind/name; the change is accepted when the "

@@ -84,8 +84,8 @@ _UNDERSTOOD = {
 #: The formats kube-apiserver validates, as far as a spec can need them.
 _FORMATS = {"date", "date-time", "duration", "email", "hostname", "ipv4", "ipv6", "uri", "uuid"}
 
-# kube-apiserver compiles patterns with Go's RE2.
-_NOT_RE2 = re.compile(r"\(\?(?:[=!>]|<[=!]|P=)|\\[1-9Z]|[*+?}]\+")
+# kube-apiserver compiles patterns with Go's RE2: no look-around, atomic groups, back-references.
+_NOT_RE2 = re.compile(r"\(\?(?:[=!>]|<[=!]|P=)|\\[1-9Z]")
 
 
 class UnsupportedSchema(Exception):

@@ -84,6 +84,7 @@ class Text:
         if self.pattern is not None:
             padding = r"\s*" if self.trim else ""
             keywords["pattern"] = f"^{padding}(?:{self.pattern}){padding}$"
+            keywords["x-legal"] = self.legal  # the CRD says this instead of the pattern
         return {**handler(schema), **keywords}
 
 

@@ -1,0 +1,223 @@
+"""Read manifests from files, directories and standard input, in no particular order.
+
+The whole input is read before anything is applied, and every problem found is reported with
+``file:line``, so that one run shows all there is to fix.
+"""
+
+from __future__ import annotations
+
+import re
+import sys
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import yaml
+from yaml.nodes import MappingNode, Node
+
+from eatool.domain.events import JsonObject
+from eatool.domain.fields import NAME_MAX
+from eatool.domain.identity import EntityRef
+from eatool.domain.kind import EntityKind
+from eatool.domain.kinds import KINDS
+
+_SUFFIXES = frozenset({".yaml", ".yml", ".json"})
+_NAME = re.compile(r"[a-z0-9]([a-z0-9.-]*[a-z0-9])?")
+_KINDS = {kind.kind: kind for kind in KINDS.values()}
+_API_VERSION = f"{EntityKind.api_group}/{EntityKind.api_version}"
+
+
+@dataclass(frozen=True, slots=True)
+class Manifest:
+    """One object as written; ``spec`` is raw, ``origin`` is ``file:line``."""
+
+    kind: EntityKind
+    ref: EntityRef
+    spec: JsonObject
+    origin: str
+    annotations: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class LoadError:
+    """One problem of the input; ``origin`` is ``file:line``, or a file that cannot be read."""
+
+    origin: str
+    message: str
+
+    def __str__(self) -> str:
+        return f"{self.origin}: {self.message}"
+
+
+class ManifestsInvalid(Exception):
+    """The input cannot be applied; carries every problem found, in order of reading."""
+
+    def __init__(self, errors: Sequence[LoadError]) -> None:
+        super().__init__("\n".join(map(str, errors)))
+        self.errors = tuple(errors)
+
+
+class _WrongShape(Exception):
+    """A document that is not a manifest of this registry."""
+
+
+class _Loader(yaml.SafeLoader):
+    """YAML as the Kubernetes API reads it: dates stay strings, a repeated key is an error."""
+
+    yaml_implicit_resolvers = {  # noqa: RUF012 - the name and shape are PyYAML's
+        first: [(tag, regexp) for tag, regexp in resolvers if tag != "tag:yaml.org,2002:timestamp"]
+        for first, resolvers in yaml.SafeLoader.yaml_implicit_resolvers.items()
+    }
+
+    def construct_mapping(self, node: Any, deep: bool = False) -> dict[Any, Any]:
+        if isinstance(node, MappingNode):
+            seen: set[str] = set()
+            for key, _ in node.value:
+                if key.value in seen:
+                    raise yaml.constructor.ConstructorError(
+                        None, None, f"key {key.value!r} is given twice", key.start_mark
+                    )
+                seen.add(key.value)
+        return super().construct_mapping(node, deep=deep)
+
+
+def load(
+    paths: Sequence[str],
+    *,
+    namespace: str = "default",
+    recursive: bool = False,
+) -> list[Manifest]:
+    """Read every manifest under ``paths`` (files, directories, ``-`` for standard input).
+
+    Args:
+        paths: what ``kubectl apply -f`` would take.
+        namespace: for manifests that name none.
+        recursive: descend into directories.
+
+    Raises:
+        ManifestsInvalid: with all problems at once; nothing of the input should be applied.
+
+    """
+    manifests: list[Manifest] = []
+    errors: list[LoadError] = []
+    for source in _sources(paths, recursive=recursive, errors=errors):
+        for origin, document in _documents(*source, errors=errors):
+            found = _manifest(document, origin, namespace)
+            if isinstance(found, LoadError):
+                errors.append(found)
+            else:
+                manifests.append(found)
+    errors.extend(_duplicates(manifests))
+    if errors:
+        raise ManifestsInvalid(errors)
+    return manifests
+
+
+def _sources(
+    paths: Sequence[str], *, recursive: bool, errors: list[LoadError]
+) -> Iterator[tuple[str, str]]:
+    """Name and text of every input."""
+    for given in paths:
+        if given == "-":
+            yield "<stdin>", sys.stdin.read()
+            continue
+        root = Path(given)
+        if root.is_dir():
+            pattern = "**/*" if recursive else "*"
+            files = sorted(f for f in root.glob(pattern) if f.suffix in _SUFFIXES and f.is_file())
+            if not files:
+                errors.append(LoadError(given, "no .yaml, .yml or .json file in this directory"))
+        else:
+            files = [root]
+        for file in files:
+            try:
+                yield str(file), file.read_text(encoding="utf-8")
+            except OSError as error:
+                errors.append(LoadError(str(file), error.strerror or str(error)))
+            except UnicodeDecodeError:
+                errors.append(LoadError(str(file), "is not UTF-8 text"))
+
+
+def _documents(name: str, text: str, *, errors: list[LoadError]) -> Iterator[tuple[str, object]]:
+    """Every document with its ``file:line``; items of a ``List`` count as documents."""
+    loader = _Loader(text)
+    try:
+        while loader.check_node():
+            for item in _items(loader.get_node()):
+                yield f"{name}:{item.start_mark.line + 1}", loader.construct_document(item)
+    except yaml.MarkedYAMLError as error:
+        mark = error.problem_mark or error.context_mark
+        line = mark.line + 1 if mark else 1
+        errors.append(LoadError(f"{name}:{line}", error.problem or "is not YAML"))
+    except yaml.YAMLError as error:
+        errors.append(LoadError(f"{name}:1", str(error)))
+    finally:
+        loader.dispose()
+
+
+def _items(node: Node | None) -> Sequence[Node]:
+    if node is None:
+        return []
+    if not isinstance(node, MappingNode):
+        return [node]
+    fields = {key.value: value for key, value in node.value}
+    if "kind" in fields and fields["kind"].value == "List" and "items" in fields:
+        items: Sequence[Node] = fields["items"].value
+        return items
+    return [node]
+
+
+def _manifest(document: object, origin: str, namespace: str) -> Manifest | LoadError:
+    try:
+        return _read_manifest(document, origin, namespace)
+    except _WrongShape as wrong:
+        return LoadError(origin, str(wrong))
+
+
+def _read_manifest(document: object, origin: str, namespace: str) -> Manifest:
+    if not isinstance(document, dict):
+        raise _WrongShape("is not a manifest (a mapping with apiVersion, kind, metadata, spec)")
+    if document.get("apiVersion") != _API_VERSION:
+        given = document.get("apiVersion")
+        raise _WrongShape(f"apiVersion must be {_API_VERSION}, not {given!r}")
+    if document.get("kind") not in _KINDS:
+        legal = ", ".join(sorted(_KINDS))
+        raise _WrongShape(f"kind must be one of {legal}, not {document.get('kind')!r}")
+    kind = _KINDS[document["kind"]]
+    metadata = document.get("metadata")
+    if not isinstance(metadata, dict):
+        raise _WrongShape("metadata must be a mapping with a name")
+    ref = kind.ref(
+        _name("namespace", metadata.get("namespace", namespace)),
+        _name("name", metadata.get("name")),
+    )
+    spec, annotations = document.get("spec"), metadata.get("annotations") or {}
+    if not isinstance(spec, dict):
+        raise _WrongShape("spec must be a mapping")
+    if not isinstance(annotations, dict) or not all(
+        isinstance(value, str) for value in annotations.values()
+    ):
+        raise _WrongShape("metadata.annotations must map strings to strings")
+    return Manifest(kind, ref, spec, origin, annotations)
+
+
+def _name(field_name: str, value: object) -> str:
+    if not isinstance(value, str) or not _NAME.fullmatch(value) or len(value) > NAME_MAX:
+        raise _WrongShape(
+            f"metadata.{field_name} must be 1 to {NAME_MAX} lower-case letters, digits, '-' or "
+            "'.', and begin and end with a letter or digit"
+        )
+    return value
+
+
+def _duplicates(manifests: Sequence[Manifest]) -> Iterator[LoadError]:
+    first: dict[EntityRef, Manifest] = {}
+    for manifest in manifests:
+        known = first.setdefault(manifest.ref, manifest)
+        if known is not manifest:
+            yield LoadError(
+                manifest.origin,
+                f"{manifest.kind.kind} {manifest.ref.namespace}/{manifest.ref.name} "
+                f"is already given at {known.origin}",
+            )

@@ -1,0 +1,108 @@
+"""What decisions may know about the registry, read from the tables an append keeps."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from functools import partial
+
+from sqlalchemy import Connection, Engine, Select, select
+
+from eatool.domain.identity import EntityRef
+from eatool.domain.kind import EntityKind
+from eatool.domain.landscape import Referrer
+from eatool.projections.reading import Reader
+from eatool.projections.tables import READ_TABLES, ReadTable
+from eatool.store.sql.tables import reference, stream, unique_key
+
+#: Names per ``IN`` list; a spec has at most 200 references in a list.
+_CHUNK = 500
+
+
+class SqlLandscape:
+    """The :class:`~eatool.domain.landscape.Landscape` of a SQL event log.
+
+    Each method is one indexed query on a connection of its own (``alive``: one per 500
+    references). All of them see the newest commit.
+    """
+
+    def __init__(self, engine: Engine, tables: Mapping[str, ReadTable] = READ_TABLES) -> None:
+        self._read = Reader(engine)
+        self._tables = tables
+        self._edge_table = next((t for t in tables.values() if _ends(t.kind)), None)
+
+    def alive(self, refs: Sequence[EntityRef]) -> set[EntityRef]:
+        """See :class:`~eatool.domain.landscape.Landscape`."""
+        found: set[EntityRef] = set()
+        for start in range(0, len(refs), _CHUNK):
+            names = [ref.stream_id for ref in refs[start : start + _CHUNK]]
+            query = select(stream.c.stream_id).where(stream.c.stream_id.in_(names), stream.c.alive)
+            rows = self._read(partial(_scalars, query))
+            found.update(map(EntityRef.parse, rows))
+        return found
+
+    def parent(self, ref: EntityRef) -> EntityRef | None:
+        """See :class:`~eatool.domain.landscape.Landscape`."""
+        field = self._tables[ref.aggregate_type].kind.parent_field
+        if field is None:
+            return None
+        query = select(reference.c.target).where(
+            reference.c.source == ref.stream_id, reference.c.field == field
+        )
+        target = self._read(lambda connection: connection.scalar(query))
+        return None if target is None else EntityRef.parse(target)
+
+    def referrers(self, ref: EntityRef, limit: int = 10) -> Sequence[Referrer]:
+        """See :class:`~eatool.domain.landscape.Landscape`."""
+        query = (
+            select(reference.c.source, reference.c.field, reference.c.hard)
+            .where(reference.c.target == ref.stream_id)
+            .order_by(reference.c.source, reference.c.field)
+            .limit(limit)
+        )
+        rows = self._read(lambda connection: connection.execute(query).all())
+        return [Referrer(EntityRef.parse(source), field, hard) for source, field, hard in rows]
+
+    def holder(self, key: str) -> EntityRef | None:
+        """See :class:`~eatool.domain.landscape.Landscape`."""
+        query = select(unique_key.c.holder).where(unique_key.c.key == key, unique_key.c.live)
+        holder = self._read(lambda connection: connection.scalar(query))
+        return None if holder is None else EntityRef.parse(holder)
+
+    def edges(
+        self, source: EntityRef, relation_type: str, target: EntityRef
+    ) -> Sequence[tuple[EntityRef, Mapping[str, object]]]:
+        """See :class:`~eatool.domain.landscape.Landscape`."""
+        if self._edge_table is None:
+            return []
+        read, rows = self._edge_table, self._edge_table.table
+        # The log's reference index finds the relations between two entities; the read table
+        # would need an index of its own for it.
+        from_source, to_target = reference.alias(), reference.alias()
+        prefix = f"{read.kind.aggregate_type}/{source.namespace}/"
+        query = (
+            select(rows)
+            .join(from_source, from_source.c.source == prefix + rows.c.id)
+            .join(to_target, to_target.c.source == from_source.c.source)
+            .where(
+                from_source.c.target == source.stream_id,
+                from_source.c.field == "source_id",
+                to_target.c.target == target.stream_id,
+                to_target.c.field == "target_id",
+                rows.c.namespace == source.namespace,
+                rows.c.relation_type == relation_type,
+                rows.c.deleted_at.is_(None),
+            )
+        )
+        found = self._read(lambda connection: connection.execute(query).mappings().all())
+        return [
+            (read.kind.ref(row["namespace"], row["id"]), read.spec_fields(row)) for row in found
+        ]
+
+
+def _scalars(query: Select[str], connection: Connection) -> Sequence[str]:
+    return connection.scalars(query).all()
+
+
+def _ends(kind: EntityKind) -> bool:
+    """Whether entities of the kind are edges: references whose kind a sibling field tells."""
+    return any(ref.type_field is not None for ref in kind.references.values())

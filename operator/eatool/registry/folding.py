@@ -1,0 +1,130 @@
+"""Current states of entities, folded from their streams, and a cache that cannot lie."""
+
+from __future__ import annotations
+
+import threading
+from collections import OrderedDict
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Protocol
+from uuid import UUID
+
+from eatool.domain.decision import EntityState
+from eatool.domain.evolve import evolve, fold
+from eatool.domain.identity import EntityRef
+from eatool.domain.kinds import KINDS, event_types
+from eatool.store.port import EventStore, RecordedEvent
+
+
+@dataclass(frozen=True, slots=True)
+class LastEvent:
+    """What is known of the newest event of a stream besides the state it left.
+
+    ``correlation_id`` is ``None`` too when only the read model was asked so far.
+    """
+
+    event_id: UUID
+    uid: str
+    generation: int
+    position: int
+    correlation_id: UUID | None = None
+
+    @classmethod
+    def of(cls, event: RecordedEvent) -> LastEvent:
+        """The same of a recorded event."""
+        return cls(
+            event.event_id,
+            event.metadata["uid"],
+            event.metadata["generation"],
+            event.position,
+            event.correlation_id,
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Folded:
+    """An entity as its stream tells; ``last`` is ``None`` for an empty stream."""
+
+    state: EntityState
+    last: LastEvent | None = None
+
+
+class States(Protocol):
+    """Where the registry gets folded states from. Methods block; thread-safe."""
+
+    def fold(self, ref: EntityRef) -> Folded:
+        """The state at the end of the stream, not older than the call."""
+        ...
+
+    def put(self, folded: Folded) -> None:
+        """Keep a state that was read or recorded elsewhere."""
+        ...
+
+    def drop(self, ref: EntityRef) -> None:
+        """Distrust what is kept of ``ref``."""
+        ...
+
+
+def fold_events(ref: EntityRef, events: Sequence[RecordedEvent]) -> Folded:
+    """The state after a whole stream."""
+    if not events:
+        return Folded(EntityState(ref))
+    recorded = ((event.type, event.data, event.version) for event in events)
+    state = fold(KINDS[ref.aggregate_type], ref, recorded)
+    return Folded(state, LastEvent.of(events[-1]))
+
+
+def _continue(state: EntityState, events: Sequence[RecordedEvent]) -> EntityState:
+    for event in events:
+        kind, event_class = event_types()[event.type]
+        state = evolve(state, event_class.from_data(event.data, kind.spec))
+    return state
+
+
+class CachedStates:
+    """Folded states of the most recently used streams.
+
+    A kept state is never trusted unseen: each :meth:`fold` reads the stream from the event that
+    the state ends with. If that event is not there (another process rewound the database to a
+    backup), the whole stream is folded. So a hit costs one indexed read of usually one row and
+    saves folding the history.
+    """
+
+    def __init__(self, store: EventStore, capacity: int = 20_000) -> None:
+        self._store = store
+        self._capacity = capacity
+        self._kept: OrderedDict[EntityRef, Folded] = OrderedDict()
+        self._lock = threading.Lock()
+
+    def fold(self, ref: EntityRef) -> Folded:
+        """See :class:`States`."""
+        with self._lock:
+            kept = self._kept.get(ref)
+        if kept is not None and kept.last is not None:
+            version = kept.state.version
+            tail = self._store.read_stream(ref.stream_id, after_version=version - 1)
+            if tail and tail[0].version == version and tail[0].event_id == kept.last.event_id:
+                state = _continue(kept.state, tail[1:])
+                return self._keep(Folded(state, LastEvent.of(tail[-1])))
+        events = self._store.read_stream(ref.stream_id)
+        if not events:
+            self.drop(ref)
+            return Folded(EntityState(ref))
+        return self._keep(fold_events(ref, events))
+
+    def put(self, folded: Folded) -> None:
+        """See :class:`States`."""
+        self._keep(folded)
+
+    def drop(self, ref: EntityRef) -> None:
+        """See :class:`States`."""
+        with self._lock:
+            self._kept.pop(ref, None)
+
+    def _keep(self, folded: Folded) -> Folded:
+        with self._lock:
+            self._kept[folded.state.ref] = folded
+            self._kept.move_to_end(folded.state.ref)
+            while len(self._kept) > self._capacity:
+                self._kept.popitem(last=False)
+        return folded

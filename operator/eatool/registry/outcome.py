@@ -1,0 +1,68 @@
+"""What became of a change."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from eatool.domain.decision import EntityState
+from eatool.domain.errors import FieldError
+from eatool.domain.identity import EntityRef
+from eatool.registry.folding import LastEvent
+from eatool.store.port import RecordedEvent
+
+
+@dataclass(frozen=True, slots=True)
+class Recorded:
+    """The change is in the log; ``state`` is the entity after it.
+
+    ``repeated``: an earlier attempt had recorded it already, its outcome was lost.
+    """
+
+    state: EntityState
+    last: LastEvent
+    events: tuple[RecordedEvent, ...]
+    warnings: tuple[FieldError, ...] = ()
+    repeated: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Unchanged:
+    """The entity already is as desired. ``last`` is ``None`` when it was never recorded."""
+
+    state: EntityState
+    last: LastEvent | None
+    warnings: tuple[FieldError, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class WaitingFor:
+    """Hard references are not there yet; apply again when one of ``missing`` changes."""
+
+    state: EntityState
+    last: LastEvent | None
+    errors: tuple[FieldError, ...]
+    missing: frozenset[EntityRef]
+
+
+@dataclass(frozen=True, slots=True)
+class Refused:
+    """The change breaks a rule; the log is untouched.
+
+    Another spec heals it, or a change of one of ``blocked_by``.
+    """
+
+    state: EntityState
+    last: LastEvent | None
+    errors: tuple[FieldError, ...]
+    blocked_by: frozenset[EntityRef] = frozenset()
+
+
+@dataclass(frozen=True, slots=True)
+class Unavailable:
+    """Nothing could be decided; the same change may pass after ``retry_after`` seconds."""
+
+    why: str
+    retry_after: float
+
+
+Outcome = Recorded | Unchanged | WaitingFor | Refused | Unavailable

@@ -1,0 +1,39 @@
+"""Desired state that the registry has not accepted (yet)."""
+
+from __future__ import annotations
+
+from types import MappingProxyType
+
+from eatool.domain.identity import EntityRef
+from eatool.domain.landscape import Pending
+
+
+class PendingChanges:
+    """Parents that unaccepted objects ask for, and entities about to be deleted.
+
+    ``Registry`` keeps it up to date for the changes it is given. Entrances that know of more
+    (a directory read at once, a deletion timestamp seen on the watch) say so earlier.
+    Not locked: written from one thread, read from any.
+    """
+
+    def __init__(self) -> None:
+        self._parents: dict[EntityRef, EntityRef | None] = {}
+        self._terminating: frozenset[EntityRef] = frozenset()
+
+    def desire_parent(self, ref: EntityRef, parent: EntityRef | None) -> None:
+        """``ref`` would be placed under ``parent`` (``None`` = a root)."""
+        self._parents[ref] = parent
+
+    def terminate(self, *refs: EntityRef) -> None:
+        """Each of ``refs`` is to be deleted: it blocks no deletion and gets no new referrer."""
+        self._terminating |= set(refs)
+
+    def settle(self, ref: EntityRef) -> None:
+        """The recorded state of ``ref`` is the desired one, or nobody desires it any more."""
+        self._parents.pop(ref, None)
+        if ref in self._terminating:
+            self._terminating -= {ref}
+
+    def view(self) -> Pending:
+        """What a decision may know; ``parents`` is live, ``terminating`` a snapshot."""
+        return Pending(MappingProxyType(self._parents), self._terminating)

@@ -1,0 +1,301 @@
+"""The application service behind every entrance: decide a change and record it, exactly once.
+
+Level-triggered: what is recorded is the difference between the desired spec and the state folded
+from the stream, so a repeated, late or coalesced trigger records nothing twice.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import random
+from collections import defaultdict
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from time import perf_counter
+from typing import Protocol, TypeVar
+
+from pydantic import ValidationError
+
+from eatool.domain.decide import decide, decide_deletion, parse
+from eatool.domain.decision import Accepted, Decision, EntityState, Rejected, Waiting
+from eatool.domain.errors import Code, FieldError, SpecInvalid
+from eatool.domain.evolve import BrokenStream
+from eatool.domain.kind import EntityKind, EntitySpec
+from eatool.domain.kinds import KINDS
+from eatool.domain.landscape import Landscape, Request
+from eatool.domain.policies import Policy
+from eatool.domain.upcasting import UnknownEventType
+from eatool.projections.queries import Record
+from eatool.registry.arrivals import Arrivals
+from eatool.registry.change import Change
+from eatool.registry.envelope import new_events
+from eatool.registry.folding import CachedStates, Folded, LastEvent
+from eatool.registry.observing import NullObserver, RegistryObserver
+from eatool.registry.outcome import (
+    Outcome,
+    Recorded,
+    Refused,
+    Unavailable,
+    Unchanged,
+    WaitingFor,
+)
+from eatool.registry.pending import PendingChanges
+from eatool.store.clock import Clock, utc_now
+from eatool.store.port import (
+    Append,
+    Appended,
+    AppendRefused,
+    EventStore,
+    EventTooLarge,
+    InvalidEvent,
+    StoreUnavailable,
+    UnknownEventVersion,
+)
+
+_T = TypeVar("_T")
+
+#: Decisions per change before the caller is asked to come back.
+_ATTEMPTS = 10
+#: Upper bound of the first pause between attempts, seconds; doubles up to the second.
+_PAUSE, _LONGEST_PAUSE = 0.005, 0.2
+_RETRY_CONTENDED, _RETRY_UNAVAILABLE, _RETRY_UNREADABLE = 1.0, 5.0, 60.0
+
+
+class Appender(Protocol):
+    """Group commit, or anything that appends like it."""
+
+    async def append(self, *appends: Append) -> Appended:
+        """One transaction; raises ``StoreError``."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class _Decided:
+    folded: Folded
+    decision: Decision
+    #: Log position before anything the decision is based on was read.
+    position: int
+
+
+#: Decides on a folded state; runs in a worker thread.
+_Decide = Callable[[EntityState], Decision]
+
+
+class Registry:
+    """Decides and records changes; one per process, used from one event loop.
+
+    Reads block worker threads, ``readers`` of them; appends go through ``appender``. ``pending``
+    and ``arrivals`` are kept up to date and may be shared with the caller.
+    """
+
+    def __init__(
+        self,
+        store: EventStore,
+        appender: Appender,
+        landscape: Landscape,
+        *,
+        policy: Policy | None = None,
+        clock: Clock = utc_now,
+        observer: RegistryObserver | None = None,
+        pending: PendingChanges | None = None,
+        arrivals: Arrivals | None = None,
+        readers: int = 4,
+        cached_states: int = 20_000,
+    ) -> None:
+        self.pending = pending or PendingChanges()
+        self.arrivals = arrivals or Arrivals()
+        self._store = store
+        self._appender = appender
+        self._landscape = landscape
+        self._policy = policy or Policy()
+        self._clock = clock
+        self._observer = observer or NullObserver()
+        self._states = CachedStates(store, cached_states)
+        self._readers = ThreadPoolExecutor(readers, thread_name_prefix="registry")
+        self._turns: defaultdict[str, asyncio.Lock] = defaultdict(asyncio.Lock)
+
+    async def apply(self, change: Change) -> Outcome:
+        """Make the entity be as ``change.spec`` says; creates, updates or finds nothing to do."""
+        kind = KINDS[change.ref.aggregate_type]
+        try:
+            desired = parse(kind, change.spec)
+        except SpecInvalid as invalid:
+            errors = invalid.errors
+            return await self._run(change, lambda _state: Rejected(errors))
+        if kind.parent_field is not None:
+            parent = getattr(desired, kind.parent_field)
+            self.pending.desire_parent(
+                change.ref, parent and kind.ref(change.ref.namespace, parent)
+            )
+        return await self._run(change, self._deciding(kind, change, desired), desired)
+
+    async def delete(self, change: Change) -> Outcome:
+        """End the entity; one that is not recorded is :class:`Unchanged`."""
+        kind = KINDS[change.ref.aggregate_type]
+        self.pending.terminate(change.ref)
+        return await self._run(change, self._deciding(kind, change, None))
+
+    async def preload(self, snapshots: Callable[[], Iterator[Sequence[Record]]]) -> int:
+        """Fill the cache of states from read-model pages before a restart's flood of objects.
+
+        Returns the number of states read. An optimisation only: what is not there is folded.
+        """
+        return await self._in_reader(lambda: self._preload(snapshots))
+
+    def close(self) -> None:
+        """Wait for running reads and end the worker threads."""
+        self._readers.shutdown()
+
+    def _deciding(self, kind: EntityKind, change: Change, desired: EntitySpec | None) -> _Decide:
+        told = change.provenance
+
+        def run(state: EntityState) -> Decision:
+            request = Request(
+                actor=told.actor,
+                reason=told.reason,
+                approval_id=told.approval_id,
+                override=told.override,
+                now=self._clock(),
+            )
+            pending = self.pending.view()
+            if desired is None:
+                return decide_deletion(
+                    kind,
+                    state,
+                    landscape=self._landscape,
+                    request=request,
+                    pending=pending,
+                    policy=self._policy,
+                )
+            return decide(
+                kind,
+                state,
+                desired,
+                landscape=self._landscape,
+                request=request,
+                pending=pending,
+                policy=self._policy,
+            )
+
+        return run
+
+    async def _run(
+        self, change: Change, deciding: _Decide, desired: EntitySpec | None = None
+    ) -> Outcome:
+        started = perf_counter()
+        ticket = self.arrivals.ticket()
+        try:
+            outcome = await self._attempt(change, deciding, desired)
+        except StoreUnavailable as error:
+            outcome = Unavailable(str(error), _RETRY_UNAVAILABLE)
+        except (UnknownEventVersion, UnknownEventType, BrokenStream) as error:
+            outcome = Unavailable(str(error), _RETRY_UNREADABLE)
+        self._settle(change, outcome, ticket)
+        self._observer.decided(change.ref.aggregate_type, outcome, perf_counter() - started)
+        return outcome
+
+    async def _attempt(
+        self, change: Change, deciding: _Decide, desired: EntitySpec | None
+    ) -> Outcome:
+        ref = change.ref
+        try:
+            return await self._once(change, deciding, desired)
+        except AppendRefused as refusal:
+            self._refused(change, refusal)
+        # Contenders of this process take turns from here on; a storm of retries that keep
+        # refusing each other would otherwise use up everybody's attempts.
+        async with self._turns[ref.category]:
+            for attempt in range(1, _ATTEMPTS):
+                try:
+                    return await self._once(change, deciding, desired)
+                except AppendRefused as refusal:
+                    self._refused(change, refusal)
+                longest = min(_PAUSE * 2**attempt, _LONGEST_PAUSE)
+                await asyncio.sleep(random.uniform(0, longest))  # noqa: S311 - jitter, no secret
+        return Unavailable(f"{ref}: other writers were faster {_ATTEMPTS} times", _RETRY_CONTENDED)
+
+    async def _once(self, change: Change, deciding: _Decide, desired: EntitySpec | None) -> Outcome:
+        decided = await self._in_reader(lambda: self._decide(change, deciding, desired))
+        folded = decided.folded
+        match decided.decision:
+            case Accepted(events=()) as accepted:
+                return Unchanged(folded.state, folded.last, accepted.warnings)
+            case Accepted() as accepted:
+                return await self._record(change, decided, accepted)
+            case Waiting(errors, missing):
+                return WaitingFor(folded.state, folded.last, errors, missing)
+            case Rejected(errors, blocked_by):
+                return Refused(folded.state, folded.last, errors, blocked_by)
+
+    def _decide(self, change: Change, deciding: _Decide, desired: EntitySpec | None) -> _Decided:
+        folded = self._states.fold(change.ref)
+        # Only what is going to be appended needs to know where the log stood.
+        position = 0 if folded.state.spec == desired else self._store.head().position
+        return _Decided(folded, deciding(folded.state), position)
+
+    async def _record(self, change: Change, decided: _Decided, accepted: Accepted) -> Outcome:
+        folded = decided.folded
+        append = Append(
+            change.ref.stream_id,
+            folded.state.version,
+            new_events(change, accepted.events, folded.state, folded.last),
+            accepted.constraints,
+            decided.position,
+        )
+        try:
+            appended = await self._appender.append(append)
+        except (EventTooLarge, InvalidEvent) as error:
+            code = Code.TOO_LARGE if isinstance(error, EventTooLarge) else Code.FORMAT
+            complaint = FieldError("spec", code, str(error))
+            return Refused(folded.state, folded.last, (complaint,))
+        newest = appended.events[-1]
+        deleted = accepted.constraints.no_referrers
+        state = EntityState(
+            change.ref, newest.version, None if deleted else accepted.events[-1].entity
+        )
+        last = LastEvent.of(newest)
+        self._states.put(Folded(state, last))
+        return Recorded(state, last, appended.events, accepted.warnings, appended.repeated)
+
+    def _refused(self, change: Change, refusal: AppendRefused) -> None:
+        self._states.drop(change.ref)
+        self._observer.retried(change.ref.aggregate_type, refusal)
+
+    def _settle(self, change: Change, outcome: Outcome, ticket: int) -> None:
+        """Tell the bookkeeping of this process what came of the change."""
+        match outcome:
+            case Recorded() | Unchanged():
+                self.pending.settle(change.ref)
+                self.arrivals.forget(change.ref)
+            case WaitingFor(missing=targets) | Refused(blocked_by=targets):
+                self.arrivals.wait(change.ref, targets, since=ticket)
+            case Unavailable():
+                pass
+        if isinstance(outcome, Recorded):
+            self.arrivals.changed(change.ref)
+
+    def _preload(self, snapshots: Callable[[], Iterator[Sequence[Record]]]) -> int:
+        read = 0
+        for page in snapshots():
+            for record in page:
+                folded = _folded(record)
+                if folded is not None:
+                    self._states.put(folded)
+                    read += 1
+        return read
+
+    async def _in_reader(self, read: Callable[[], _T]) -> _T:
+        return await asyncio.get_running_loop().run_in_executor(self._readers, read)
+
+
+def _folded(record: Record) -> Folded | None:
+    kind = KINDS[record.ref.aggregate_type]
+    spec: EntitySpec | None = None
+    if record.deleted_at is None:
+        try:
+            spec = kind.spec.model_validate(dict(record.fields), by_name=True)
+        except ValidationError:
+            return None  # accepted under older rules: the fold knows how to read it
+    last = LastEvent(record.event_id, record.uid, record.generation, record.position)
+    return Folded(EntityState(record.ref, record.version, spec), last)

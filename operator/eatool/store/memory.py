@@ -12,7 +12,7 @@ from collections.abc import Callable, Collection, Sequence
 from datetime import datetime
 
 from eatool.store.arbiter import LogState
-from eatool.store.batch import Batch, encode
+from eatool.store.batch import Batch, Encoded, encode
 from eatool.store.clock import Clock, utc_now
 from eatool.store.encoding import GENESIS, StoredEvent, Upcast, newest
 from eatool.store.listeners import Listeners
@@ -40,13 +40,16 @@ class MemoryEventStore:
 
     def append_batch(self, transactions: Sequence[Transaction]) -> list[Outcome]:
         """See :class:`~eatool.store.port.EventStore`."""
-        encoded = [encode(transaction) for transaction in transactions]
+        return self.append_encoded([encode(transaction) for transaction in transactions])
+
+    def append_encoded(self, batch: Sequence[Encoded | StoreError]) -> list[Outcome]:
+        """:meth:`append_batch` for transactions that :func:`~eatool.store.batch.encode` took."""
         with self._lock:
-            batch = Batch(self.head(), self._state, self._clock(), self._find)
-            outcomes = [batch.decide(each) for each in encoded]
-            self._events.extend(batch.rows)
-        if batch.rows:
-            self._listeners.wake(batch.rows[-1].position)
+            commit = Batch(self.head(), self._state, self._clock(), self._find)
+            outcomes = [commit.decide(each) for each in batch]
+            self._events.extend(commit.rows)
+        if commit.rows:
+            self._listeners.wake(commit.position)
         return outcomes
 
     def append(self, *appends: Append) -> Appended:
@@ -84,6 +87,10 @@ class MemoryEventStore:
                 found.append(row.read(self._upcast))
         return found
 
+    def read_stored(self, *, after: int = 0, limit: int = 1000) -> list[StoredEvent]:
+        """Events in the stored form, for verification."""
+        return self._events[after : after + limit]
+
     def head(self) -> Head:
         """See :class:`~eatool.store.port.EventStore`."""
         if not self._events:
@@ -98,6 +105,9 @@ class MemoryEventStore:
     def on_append(self, wake: Callable[[int], None]) -> Callable[[], None]:
         """See :class:`~eatool.store.port.EventStore`."""
         return self._listeners.add(wake)
+
+    def tidy(self) -> None:
+        """Nothing to tidy."""
 
     def close(self) -> None:
         """Nothing to release."""

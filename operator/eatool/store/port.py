@@ -137,6 +137,13 @@ class UnknownEventVersion(StoreError):
     """The log holds an event type or version that this release cannot read."""
 
 
+class ProjectionFailed(StoreError):
+    """An inline projection raised on the event; its transaction was rolled back.
+
+    A defect of the projection, not of the event: retrying helps only after an upgrade.
+    """
+
+
 class AppendRefused(StoreError):
     """A constraint no longer holds: fold the stream again and decide anew."""
 

@@ -21,6 +21,7 @@ from eatool.store.port import (
     Appended,
     Head,
     Outcome,
+    ProjectionFailed,
     RecordedEvent,
     StoreError,
     StoreUnavailable,
@@ -90,7 +91,26 @@ class SqlEventStore:
         return self.append_encoded([encode(transaction) for transaction in transactions])
 
     def append_encoded(self, batch: Sequence[Encoded | StoreError]) -> list[Outcome]:
-        """:meth:`append_batch` for transactions that :func:`~eatool.store.batch.encode` took."""
+        """:meth:`append_batch` for transactions that :func:`~eatool.store.batch.encode` took.
+
+        A transaction that breaks the batch (a projection fails on it) is found by halving, so
+        that its neighbours are recorded.
+        """
+        try:
+            return self._append_at_once(batch)
+        except StoreUnavailable:
+            raise
+        except StoreError as error:
+            if len(batch) == 1:
+                return [error]
+        middle = len(batch) // 2
+        outcomes = self.append_encoded(batch[:middle])
+        try:
+            return outcomes + self.append_encoded(batch[middle:])
+        except StoreUnavailable as error:
+            return outcomes + [error] * (len(batch) - middle)
+
+    def _append_at_once(self, batch: Sequence[Encoded | StoreError]) -> list[Outcome]:
         accepted = [each for each in batch if isinstance(each, Encoded)]
         if not accepted:
             return [each for each in batch if isinstance(each, StoreError)]
@@ -199,7 +219,16 @@ class SqlEventStore:
 
     def _project(self, connection: Connection, events: Sequence[RecordedEvent]) -> None:
         for projection in self._projections:
-            projection.apply(connection, events)
+            try:
+                projection.apply(connection, events)
+            except StoreError:
+                raise
+            except self._errors.types:
+                raise
+            except Exception as error:
+                raise ProjectionFailed(
+                    f"{type(projection).__name__}: {type(error).__name__}"
+                ) from error
 
     # -- read ------------------------------------------------------------------------------
 

@@ -5,15 +5,14 @@ from __future__ import annotations
 from alembic import context
 from sqlalchemy import Connection
 
-import eatool.store.sql.tables  # registers the log's tables
-from eatool.store.sql.schema import metadata
+from eatool.store.sql.tables import event
 
 
 def run(connection: Connection) -> None:
     """Migrate in the caller's transaction."""
     context.configure(
         connection=connection,
-        target_metadata=metadata,
+        target_metadata=event.metadata,
         transactional_ddl=True,
         render_as_batch=connection.dialect.name == "sqlite",
     )

@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
+from eatool.domain.fields import NAME_MAX
 from eatool.domain.kind import CelRule, EntityKind
 from eatool.kube.schema.status import status_schema
 from eatool.kube.schema.structural import JsonObject, ordered, prose, structural_schema
 
 #: What ``kubectl get ea`` lists.
 CATEGORY = "ea"
-
-#: So that a name fits in a label value.
-MAX_NAME_LENGTH = 63
 
 # The API server indexes at most this many fields of a version.
 _MAX_SELECTABLE = 8
@@ -97,30 +96,25 @@ def custom_resource_definition(kind: EntityKind) -> JsonObject:
 
 def spec_schema(kind: EntityKind) -> JsonObject:
     """Structural schema of ``spec`` with the kind's CEL rules."""
-    schema = structural_schema(kind.spec)
-    if kind.cel:
-        schema["x-kubernetes-validations"] = [_validation(rule) for rule in kind.cel]
-    return ordered(schema)
+    return ordered(structural_schema(kind.spec) | _validations(kind.cel))
 
 
 def root_rules(kind: EntityKind) -> tuple[CelRule, ...]:
-    """Rules that need ``metadata.name``: its length, and no entity refers to itself."""
-    rules = [
-        CelRule(
-            f"self.metadata.name.size() <= {MAX_NAME_LENGTH}",
-            f"metadata.name must have at most {MAX_NAME_LENGTH} characters",
-        )
-    ]
+    """Rules that need ``metadata.name``: no entity refers to itself."""
+    rules = []
     for field, ref in kind.references.items():
         if ref.aggregate_type != kind.aggregate_type:
             continue
         path = kind.spec.path_of(field)
-        own_name = "self.metadata.name"
-        is_list = spec_schema(kind)["properties"][path.removeprefix("spec.")]["type"] == "array"
-        names_itself = f"{own_name} in self.{path}" if is_list else f"self.{path} == {own_name}"
+        is_list = _property(spec_schema(kind), path)["type"] == "array"
+        rule = (
+            f"!(self.metadata.name in self.{path})"
+            if is_list
+            else f"self.{path} != self.metadata.name"
+        )
         rules.append(
             CelRule(
-                f"!has(self.{path}) || !({names_itself})",
+                f"!has(self.{path}) || {rule}",
                 f"{path} must not name the {kind.kind} itself",
                 f".{path}",
             )
@@ -138,20 +132,28 @@ def _root_schema(kind: EntityKind, spec: JsonObject) -> JsonObject:
             "properties": {
                 "apiVersion": {"type": "string"},
                 "kind": {"type": "string"},
-                "metadata": {"type": "object"},
+                "metadata": {
+                    "type": "object",
+                    "properties": {"name": {"type": "string", "maxLength": NAME_MAX}},
+                },
                 "spec": spec,
                 "status": status_schema(spec),
             },
-            "x-kubernetes-validations": [_validation(rule) for rule in root_rules(kind)],
+            **_validations(root_rules(kind)),
         }
     )
 
 
-def _validation(rule: CelRule) -> JsonObject:
-    result = {"rule": rule.rule, "message": rule.message, "reason": "FieldValueInvalid"}
-    if rule.field_path:
-        result["fieldPath"] = rule.field_path
-    return result
+def _validations(rules: Sequence[CelRule]) -> JsonObject:
+    if not rules:
+        return {}
+    entries = []
+    for rule in rules:
+        entry = {"rule": rule.rule, "message": rule.message, "reason": "FieldValueInvalid"}
+        if rule.field_path:
+            entry["fieldPath"] = rule.field_path
+        entries.append(entry)
+    return {"x-kubernetes-validations": entries}
 
 
 def _columns(kind: EntityKind, spec: JsonObject) -> list[JsonObject]:

@@ -11,6 +11,7 @@ from typing import Any
 
 import yaml
 
+from eatool.domain.fields import NAME_MAX
 from eatool.domain.kind import EntityKind, Ref
 from eatool.domain.rules import StateMachine
 from eatool.kube.contract import APPROVAL, OVERRIDE, REASON
@@ -141,7 +142,10 @@ def _target(kind: EntityKind, ref: Ref, by_type: dict[str, EntityKind]) -> str:
 
 
 def _checked_at_apply(kind: EntityKind) -> str:
-    rules = [rule.message for rule in (*root_rules(kind), *kind.cel)]
+    rules = [
+        f"metadata.name must have at most {NAME_MAX} characters",
+        *(rule.message for rule in (*root_rules(kind), *kind.cel)),
+    ]
     return (
         "## Checked by the API server\n\n"
         "Besides types and legal values; a manifest that breaks a rule is refused at "

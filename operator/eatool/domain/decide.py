@@ -87,7 +87,7 @@ def decide(
         return _rejected(errors, conflicts, resolution.waiting)
     if resolution.waiting:
         return Waiting(resolution.waiting, resolution.missing)
-    conditions = {(ref.category, f"{cls.__name__}.") for cls in kind.guarded_by(desired)}
+    conditions = {(ref.category, f"{cls.__name__}.") for cls in kind.guarded_by(old, desired)}
     if moved and old is not None:
         conditions |= move_conditions(kind, ref)
     constraints = Constraints(
@@ -164,8 +164,9 @@ def _rejected(
     errors: list[FieldError], conflicts: list[Conflict], waiting: tuple[FieldError, ...]
 ) -> Rejected:
     blocked_by = frozenset(ref for conflict in conflicts for ref in conflict.blocked_by)
-    complaints = (*errors, *(conflict.error for conflict in conflicts), *waiting)
-    return Rejected(complaints, blocked_by)
+    # One duplicate may show in several keys; it is said once.
+    complaints = dict.fromkeys((*errors, *(found.error for found in conflicts), *waiting))
+    return Rejected(tuple(complaints), blocked_by)
 
 
 def _own_name(ref: EntityRef) -> Iterator[FieldError]:

@@ -133,6 +133,34 @@ GlossaryTerms = Annotated[tuple[Label100, ...], SetOf(LIST_MAX)]
 Flag = Annotated[bool, Strict()]
 #: 1 to 2^53-1, the integers every JSON reader keeps exact.
 Count = Annotated[int, Strict(), Field(ge=1, le=2**53 - 1, json_schema_extra={"format": "int64"})]
+
+
+def _quotas(value: dict[str, int]) -> dict[str, int] | None:
+    if len(value) > _QUOTAS_MAX:
+        raise refuse(Code.TOO_LARGE, f"must have at most {_QUOTAS_MAX} entries")
+    if any(not name.strip(BLANKS) or len(name) > NAME_MAX for name in value):
+        raise refuse(Code.FORMAT, f"must have names of 1 to {NAME_MAX} characters")
+    return dict(sorted(value.items())) or None
+
+
+_QUOTAS_MAX = 50
+#: Named limits such as ``per_day: 50000``; none at all counts as not set.
+Quotas = Annotated[
+    dict[str, Count] | None,
+    AfterValidator(lambda value: None if value is None else _quotas(value)),
+    WithJsonSchema(
+        {
+            "type": "object",
+            "additionalProperties": {
+                "type": "integer",
+                "format": "int64",
+                "minimum": 1,
+                "maximum": 2**53 - 1,
+            },
+            "maxProperties": _QUOTAS_MAX,
+        }
+    ),
+]
 #: Four decimals decide whether two values differ; ``+ 0.0`` turns -0.0 into 0.0.
 Confidence = Annotated[
     float,

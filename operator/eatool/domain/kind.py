@@ -21,8 +21,8 @@ from eatool.domain.rules import ApprovalRule, StateMachine, UniqueKey
 from eatool.domain.upcasting import Upcaster
 
 
-class EntitySpec(BaseModel):
-    """Base of the nine spec models: camelCase in manifests, snake_case everywhere else.
+class SpecObject(BaseModel):
+    """Base of spec models and their parts: camelCase in manifests, snake_case everywhere else.
 
     Field types canonicalise while validating (trim, lower-case DNS names, de-duplicate and sort
     sets), so two specs mean the same exactly when their models are equal. ``null`` means the same
@@ -44,6 +44,10 @@ class EntitySpec(BaseModel):
         if isinstance(data, Mapping):
             return {key: value for key, value in data.items() if value is not None}
         return data
+
+
+class EntitySpec(SpecObject):
+    """Base of the spec models of the kinds."""
 
     @classmethod
     def path_of(cls, snake: str) -> str:
@@ -106,6 +110,8 @@ SpecRule = Callable[[Any], Iterable[FieldError]]
 ChangeRule = Callable[[Any, Any, Request], Iterable[FieldError]]
 #: Rules about the rest of the registry that no declaration expresses: self, desired spec.
 LandscapeRule = Callable[[EntityRef, Any, Landscape], Iterable[Conflict]]
+#: Events that endanger a landscape rule when an accepted spec (``None`` = new) becomes another.
+Guard = Callable[[Any, Any], tuple[type[EntityEvent[Any]], ...]]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -153,7 +159,7 @@ class EntityKind:
     spec_rules: tuple[SpecRule, ...] = ()
     change_rules: tuple[ChangeRule, ...] = ()
     landscape_rules: tuple[LandscapeRule, ...] = ()
-    guarded_by: Callable[[Any], tuple[type[EntityEvent[Any]], ...]] = lambda _spec: ()
+    guarded_by: Guard = lambda _old, _new: ()
     warnings: tuple[SpecRule, ...] = ()
     landscape_warnings: tuple[LandscapeRule, ...] = ()
     own_cel: tuple[CelRule, ...] = ()

@@ -33,11 +33,10 @@ def taken_keys(
             continue
         holder = landscape.holder(f"{ref.category}/{key}")
         if holder is not None and holder != ref:
-            yield Conflict(
-                FieldError(
-                    new.path_of(unique.field),
-                    Code.ALREADY_EXISTS,
-                    f"{unique.message}; {holder.name!r} has it already",
-                ),
-                frozenset({holder}),
-            )
+            yield held_by(holder, new.path_of(unique.field), unique.message)
+
+
+def held_by(holder: EntityRef, path: str, message: str) -> Conflict:
+    """The complaint that ``holder`` was first; names the holder, never the value."""
+    error = FieldError(path, Code.ALREADY_EXISTS, f"{message}; {holder.name!r} has it already")
+    return Conflict(error, frozenset({holder}))

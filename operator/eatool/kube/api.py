@@ -6,9 +6,8 @@ able to finish without a watch event of its own, and kopf applies patches only a
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
-from typing import Any
+from typing import Any, cast
 
 import aiohttp
 from kubernetes.aio import client
@@ -106,7 +105,7 @@ class EntityApi:
             if not token:
                 return
 
-    async def _request(self, verb: str, resource: str, call: Awaitable[Body]) -> Body | None:
+    async def _request(self, verb: str, resource: str, call: Awaitable[object]) -> Body | None:
         try:
             body = await call
         except ApiException as error:
@@ -118,11 +117,11 @@ class EntityApi:
             raise ApiUnavailable(
                 f"{verb} {resource}: HTTP {error.status} {error.reason}", _retry_after(error)
             ) from error
-        except (aiohttp.ClientError, asyncio.TimeoutError, OSError) as error:
+        except (TimeoutError, aiohttp.ClientError, OSError) as error:
             self._observe(verb, resource, 0)
             raise ApiUnavailable(f"{verb} {resource}: {type(error).__name__}") from error
         self._observe(verb, resource, 200)
-        return body
+        return cast("Body", body)
 
     @staticmethod
     def _path(kind: EntityKind, ref: EntityRef) -> tuple[str, str, str, str, str]:
@@ -132,4 +131,3 @@ class EntityApi:
 def _retry_after(error: ApiException) -> float | None:
     value = (error.headers or {}).get("Retry-After")
     return float(value) if value is not None and value.isdigit() else None
-

@@ -50,6 +50,7 @@ class Sighting:
 
     body: Body
     done: Cause | None = None
+    gone: bool = False
 
 
 class Objects:
@@ -75,8 +76,8 @@ class Objects:
         if sighting is None:
             self._seen[ref] = Sighting(body)
             return True
-        if _version(body) >= _version(sighting.body) or _uid(body) != _uid(sighting.body):
-            sighting.body = body
+        if _uid(body) != _uid(sighting.body) or _version(body) >= _version(sighting.body):
+            sighting.body, sighting.gone = body, False
         return cause_of(sighting.body) != sighting.done
 
     def dealt_with(self, ref: EntityRef, cause: Cause) -> None:
@@ -85,8 +86,30 @@ class Objects:
         if sighting is not None:
             sighting.done = cause
 
+    def vanished(self, ref: EntityRef, body: Body) -> bool:
+        """The API server has deleted this object; true when nobody has dealt with that yet.
+
+        After a deletion that we released, the object is already forgotten here.
+        """
+        sighting = self._seen.get(ref)
+        if sighting is None or _uid(sighting.body) != _uid(body):
+            return False
+        sighting.body, sighting.gone = body, True
+        return True
+
+    def is_gone(self, ref: EntityRef) -> bool:
+        """Deleted without our release: the finalizer was taken off by hand."""
+        sighting = self._seen.get(ref)
+        return sighting is not None and sighting.gone
+
+    def distrust(self, ref: EntityRef) -> None:
+        """Forget what was dealt with: the next look is a full one."""
+        sighting = self._seen.get(ref)
+        if sighting is not None:
+            sighting.done = None
+
     def forget(self, ref: EntityRef) -> None:
-        """The object is gone."""
+        """The deletion is recorded and released."""
         self._seen.pop(ref, None)
 
 

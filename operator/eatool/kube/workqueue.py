@@ -51,6 +51,11 @@ class WorkQueue(Generic[K]):
         return self._ready.qsize()
 
     @property
+    def queued(self) -> frozenset[K]:
+        """The keys :attr:`depth` counts."""
+        return frozenset(self._queued)
+
+    @property
     def active(self) -> int:
         """Keys being processed."""
         return len(self._active)

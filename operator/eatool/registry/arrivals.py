@@ -7,7 +7,7 @@ another entity, registers here and is woken when that entity's stream changes.
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Callable, Collection, Iterable
+from collections.abc import Callable, Collection, Iterable, Iterator
 
 from eatool.domain.identity import EntityRef
 
@@ -72,6 +72,12 @@ class Arrivals:
     def waiting(self) -> int:
         """How many entities wait."""
         return len(self._waits_for)
+
+    def pairs(self) -> Iterator[tuple[str, str]]:
+        """Aggregate types of each waiter and of what it waits for, once per waiter and target."""
+        for waiter, targets in self._waits_for.items():
+            for target in targets:
+                yield waiter.aggregate_type, target.aggregate_type
 
     def changed(self, *refs: EntityRef) -> set[EntityRef]:
         """The streams of ``refs`` have changed: wake, and return, those who waited.

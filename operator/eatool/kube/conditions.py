@@ -1,0 +1,76 @@
+"""Conditions in the kstatus sense: ``Ready`` always, ``Reconciling`` and ``Stalled`` while true.
+
+``kubectl wait``, Flux and Argo CD read these three; the rules are those of kstatus: work in
+progress is ``Reconciling=True``, a mistake only a person can mend is ``Stalled=True``, and
+``Ready=False`` alone would look like progress for ever.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, Literal
+
+Status = Literal["True", "False", "Unknown"]
+
+#: The API convention's limit for a condition message.
+_MESSAGE_LIMIT = 32768
+
+
+@dataclass(frozen=True, slots=True)
+class Condition:
+    """One condition without its timestamp; ``reason`` is CamelCase."""
+
+    type: str
+    status: Status
+    reason: str
+    message: str
+
+
+def ready(message: str) -> list[Condition]:
+    """Done: the log holds this generation."""
+    return [Condition("Ready", "True", "Recorded", message)]
+
+
+def in_progress(reason: str, message: str, *, status: Status = "False") -> list[Condition]:
+    """Will go on by itself."""
+    return [
+        Condition("Ready", status, reason, message),
+        Condition("Reconciling", "True", reason, message),
+    ]
+
+
+def stalled(reason: str, message: str) -> list[Condition]:
+    """Somebody has to change something."""
+    return [
+        Condition("Ready", "False", reason, message),
+        Condition("Stalled", "True", reason, message),
+    ]
+
+
+def merge(
+    known: Iterable[Mapping[str, Any]],
+    wanted: Sequence[Condition],
+    *,
+    generation: int,
+    now: datetime,
+) -> list[dict[str, Any]]:
+    """Full condition list; ``lastTransitionTime`` moves only when a status flips."""
+    before = {str(condition["type"]): condition for condition in known}
+    stamp = now.strftime("%Y-%m-%dT%H:%M:%SZ")
+    merged = []
+    for condition in wanted:
+        old = before.get(condition.type)
+        since = old["lastTransitionTime"] if old and old["status"] == condition.status else stamp
+        merged.append(
+            {
+                "type": condition.type,
+                "status": condition.status,
+                "observedGeneration": generation,
+                "lastTransitionTime": since,
+                "reason": condition.reason,
+                "message": condition.message[:_MESSAGE_LIMIT],
+            }
+        )
+    return merged

@@ -1,0 +1,233 @@
+"""One level-triggered reconcile for every kind: make the log say what the object says.
+
+The order of the steps is what survives a crash at any point: the finalizer is set before the
+first event (or a deletion could be missed), the log is written before the status (which only
+reports), the finalizer is released after the deletion is in the log.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+from datetime import UTC, datetime
+from time import perf_counter
+from typing import Any, Protocol
+
+from eatool.domain.identity import EntityRef
+from eatool.kube.api import ApiConflict, ApiUnavailable
+from eatool.kube.contract import FINALIZER, PAUSED
+from eatool.kube.objects import Objects, cause_of, is_terminating
+from eatool.kube.provenance import provenance_of, provenance_of_deletion
+from eatool.kube.status import (
+    deletion_status_of,
+    patch_between,
+    paused_status_of,
+    skipped_generations,
+    status_of,
+)
+from eatool.kube.workqueue import WorkQueue
+from eatool.registry.change import Change, Provenance
+from eatool.registry.outcome import (
+    Outcome,
+    Recorded,
+    Refused,
+    Unavailable,
+    Unchanged,
+    WaitingFor,
+)
+from eatool.registry.service import Registry
+from eatool.telemetry.metrics import ReconcileMetrics, ReconcileResult
+
+Body = dict[str, Any]
+
+#: Told about a status that changed: old conditions' Ready reason, new body.
+Announce = Callable[[Body, Body], None]
+
+_log = logging.getLogger("eatool.reconcile")
+
+_RESULTS: dict[type[Outcome], ReconcileResult] = {
+    Recorded: ReconcileResult.SUCCESS,
+    Unchanged: ReconcileResult.UNCHANGED,
+    WaitingFor: ReconcileResult.WAITING,
+    Refused: ReconcileResult.REJECTED,
+    Unavailable: ReconcileResult.RETRY,
+}
+
+
+class StatusApi(Protocol):
+    """The writes a reconcile makes; :class:`eatool.kube.api.EntityApi` in production."""
+
+    async def set_finalizers(
+        self, ref: EntityRef, resource_version: str, finalizers: list[str]
+    ) -> Body | None:
+        """Replace the finalizers of exactly this version of the object."""
+        ...
+
+    async def set_status(self, ref: EntityRef, status: Body) -> Body | None:
+        """Merge into the status."""
+        ...
+
+
+class Reconciler:
+    """Reconciles entities by reference, from the newest known body of their object."""
+
+    def __init__(
+        self,
+        registry: Registry,
+        api: StatusApi,
+        objects: Objects,
+        queue: WorkQueue[EntityRef],
+        metrics: ReconcileMetrics,
+        *,
+        actor_stamped: bool,
+        recheck: float,
+        announce: Announce,
+    ) -> None:
+        self._registry = registry
+        self._api = api
+        self._objects = objects
+        self._queue = queue
+        self._metrics = metrics
+        self._actor_stamped = actor_stamped
+        self._recheck = recheck
+        self._announce = announce
+
+    async def process(self, ref: EntityRef) -> None:
+        """Reconcile one entity and see to its next look; never raises."""
+        started = perf_counter()
+        entity = ref.aggregate_type
+        with self._metrics.reconciling(entity):
+            try:
+                result = await self._reconcile(ref)
+            except ApiConflict:
+                self._queue.retry(ref)
+                result = ReconcileResult.RETRY
+            except ApiUnavailable as error:
+                delay = self._queue.retry(ref)
+                if error.retry_after is not None and error.retry_after > delay:
+                    self._queue.add_after(ref, error.retry_after)
+                _log.warning("API server: %s", error, extra=_about(ref))
+                result = ReconcileResult.RETRY
+            except Exception:
+                self._queue.retry(ref)
+                _log.exception("reconcile failed", extra=_about(ref))
+                result = ReconcileResult.ERROR
+        self._metrics.reconciled(entity, result, perf_counter() - started)
+
+    async def _reconcile(self, ref: EntityRef) -> ReconcileResult:
+        body = self._objects.get(ref)
+        if body is None:
+            return ReconcileResult.UNCHANGED
+        if self._objects.is_gone(ref):
+            return await self._record_disappearance(ref, body)
+        if is_terminating(body):
+            return await self._delete(ref, body)
+        if _annotation(body, PAUSED) == "true":
+            await self._report(ref, body, paused_status_of(body, _now()))
+            self._objects.dealt_with(ref, cause_of(body))
+            return ReconcileResult.UNCHANGED
+        return await self._apply(ref, body)
+
+    async def _apply(self, ref: EntityRef, body: Body) -> ReconcileResult:
+        held = await self._hold(ref, body)
+        if held is None:
+            return ReconcileResult.UNCHANGED
+        told = provenance_of(held, stamped=self._actor_stamped)
+        outcome = await self._registry.apply(_change(ref, held, told))
+        self._measure(ref, held, told, outcome)
+        await self._report(ref, held, status_of(held, outcome, _now()))
+        return self._settle(ref, held, outcome)
+
+    async def _delete(self, ref: EntityRef, body: Body) -> ReconcileResult:
+        finalizers = body["metadata"].get("finalizers") or []
+        if FINALIZER not in finalizers:
+            return ReconcileResult.UNCHANGED
+        told = provenance_of_deletion(body)
+        outcome = await self._registry.delete(_change(ref, body, told))
+        if not isinstance(outcome, Recorded | Unchanged):
+            await self._report(ref, body, deletion_status_of(body, outcome, _now()))
+            return self._settle(ref, body, outcome)
+        remaining = [name for name in finalizers if name != FINALIZER]
+        version = body["metadata"]["resourceVersion"]
+        released = await self._api.set_finalizers(ref, version, remaining)
+        if released is None or not remaining:
+            self._objects.forget(ref)
+        self._queue.succeeded(ref)
+        return _RESULTS[type(outcome)]
+
+    async def _record_disappearance(self, ref: EntityRef, body: Body) -> ReconcileResult:
+        """Somebody took the finalizer off by hand: the log must still learn of the deletion."""
+        outcome = await self._registry.delete(_change(ref, body, provenance_of_deletion(body)))
+        if isinstance(outcome, Recorded | Unchanged):
+            self._objects.forget(ref)
+            self._queue.succeeded(ref)
+            return _RESULTS[type(outcome)]
+        return self._settle(ref, body, outcome)
+
+    async def _hold(self, ref: EntityRef, body: Body) -> Body | None:
+        """Set the finalizer; returns the object with it, ``None`` when the object is gone."""
+        finalizers = body["metadata"].get("finalizers") or []
+        if FINALIZER in finalizers:
+            return body
+        version = body["metadata"]["resourceVersion"]
+        held = await self._api.set_finalizers(ref, version, [*finalizers, FINALIZER])
+        if held is not None:
+            self._objects.observe(ref, held)
+        return held
+
+    async def _report(self, ref: EntityRef, body: Body, status: Body) -> None:
+        patch = patch_between(body.get("status") or {}, status)
+        if not patch:
+            return
+        reported = await self._api.set_status(ref, patch)
+        if reported is not None:
+            self._objects.observe(ref, reported)
+            self._announce(body, reported)
+
+    def _settle(self, ref: EntityRef, body: Body, outcome: Outcome) -> ReconcileResult:
+        match outcome:
+            case Unavailable():
+                self._queue.retry(ref)
+                return ReconcileResult.RETRY
+            case WaitingFor() | Refused():
+                # Arrivals wake it at once; this is for what no event of this log tells.
+                self._queue.add_after(ref, self._recheck)
+            case Recorded() | Unchanged():
+                pass
+        self._objects.dealt_with(ref, cause_of(body))
+        self._queue.succeeded(ref)
+        return _RESULTS[type(outcome)]
+
+    def _measure(self, ref: EntityRef, body: Body, told: Provenance, outcome: Outcome) -> None:
+        skipped = skipped_generations(body)
+        if skipped:
+            self._metrics.generations_coalesced(ref.aggregate_type, skipped)
+        if isinstance(outcome, Recorded) and told.occurred_at is not None:
+            recorded_at = outcome.events[-1].recorded_at
+            delay = (recorded_at - told.occurred_at).total_seconds()
+            self._metrics.change_recorded(ref.aggregate_type, max(0.0, delay))
+
+
+def _change(ref: EntityRef, body: Body, told: Provenance) -> Change:
+    metadata = body["metadata"]
+    return Change(
+        ref=ref,
+        uid=metadata["uid"],
+        generation=metadata["generation"],
+        spec=body.get("spec") or {},
+        provenance=told,
+    )
+
+
+def _annotation(body: Body, name: str) -> str | None:
+    return (body["metadata"].get("annotations") or {}).get(name)
+
+
+def _about(ref: EntityRef) -> dict[str, Any]:
+    return {
+        "object": {"kind": ref.aggregate_type, "namespace": ref.namespace, "name": ref.name},
+    }
+
+
+def _now() -> datetime:
+    return datetime.now(UTC)

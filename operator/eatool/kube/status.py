@@ -1,0 +1,165 @@
+"""An outcome of the registry, told as the status of an object. Derived, never an input."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from datetime import datetime
+from typing import Any
+
+from eatool.domain.decision import EntityState
+from eatool.domain.errors import FieldError
+from eatool.domain.identity import EntityRef
+from eatool.domain.kinds import KINDS
+from eatool.kube.conditions import Condition, in_progress, merge, ready, stalled
+from eatool.kube.contract import PAUSED, RECONCILE_AT
+from eatool.kube.schema.status import MAX_WAITING_FOR, MAX_WARNINGS
+from eatool.registry.folding import LastEvent
+from eatool.registry.outcome import (
+    Outcome,
+    Recorded,
+    Refused,
+    Unavailable,
+    Unchanged,
+    WaitingFor,
+)
+
+Body = dict[str, Any]
+
+
+def status_of(body: Mapping[str, Any], outcome: Outcome, now: datetime) -> Body:
+    """Full status of an object after ``outcome``; fields that do not apply are left out."""
+    old = body.get("status") or {}
+    metadata = body["metadata"]
+    generation = metadata["generation"]
+    if isinstance(outcome, Unavailable):
+        if old.get("observedGeneration") == generation and is_ready(old):
+            return dict(old)  # still true; an outage must not rewrite thousands of objects
+        return _with_conditions(old, _unavailable(outcome), generation, now)
+    requested = (metadata.get("annotations") or {}).get(RECONCILE_AT)
+    status: Body = {
+        "observedGeneration": generation,
+        "skippedGenerations": old.get("skippedGenerations", 0) + skipped_generations(body),
+        "streamVersion": outcome.state.version,
+        **_last_event(old, outcome.last, outcome),
+        "lastHandledReconcileAt": requested,
+        "effective": _effective(outcome.state, body["spec"]) or None,
+    }
+    match outcome:
+        case Recorded(warnings=warnings) | Unchanged(warnings=warnings):
+            status["warnings"] = [str(warning) for warning in warnings][:MAX_WARNINGS] or None
+            conditions = ready(f"Recorded as version {outcome.state.version}")
+        case WaitingFor(errors=errors, missing=missing):
+            status["waitingFor"] = sorted(map(_display, missing))[:MAX_WAITING_FOR]
+            conditions = in_progress(errors[0].code.reason, _told(errors))
+        case Refused(errors=errors):
+            conditions = stalled(errors[0].code.reason, _told(errors))
+    status = {name: value for name, value in status.items() if value is not None}
+    return _with_conditions(status, conditions, generation, now, old)
+
+
+def deletion_status_of(body: Mapping[str, Any], outcome: Outcome, now: datetime) -> Body:
+    """Status of an object whose deletion cannot be recorded yet: everything else stands."""
+    old = body.get("status") or {}
+    match outcome:
+        case Refused(errors=errors):
+            conditions = in_progress(errors[0].code.reason, _told(errors))
+        case WaitingFor(errors=errors):
+            conditions = in_progress(errors[0].code.reason, _told(errors))
+        case Unavailable():
+            conditions = _unavailable(outcome)
+        case _:
+            return dict(old)
+    return _with_conditions(old, conditions, body["metadata"]["generation"], now)
+
+
+def paused_status_of(body: Mapping[str, Any], now: datetime) -> Body:
+    """Status of a paused object: what was true stays true, and nobody waits for more."""
+    old = body.get("status") or {}
+    message = f'Spec changes are not recorded while the annotation {PAUSED} is "true"'
+    kept = [
+        Condition(entry["type"], entry["status"], entry["reason"], entry["message"])
+        for entry in old.get("conditions") or ()
+        if entry["type"] == "Ready"
+    ] or [Condition("Ready", "Unknown", "Paused", message)]
+    paused = Condition("Paused", "True", "PausedByAnnotation", message)
+    return _with_conditions(old, [*kept, paused], body["metadata"]["generation"], now)
+
+
+def is_ready(status: Mapping[str, Any]) -> bool:
+    """The status says that its generation is recorded."""
+    return any(
+        condition["type"] == "Ready" and condition["status"] == "True"
+        for condition in status.get("conditions") or ()
+    )
+
+
+def patch_between(old: Mapping[str, Any], new: Mapping[str, Any]) -> Body:
+    """JSON merge patch from one status to another; empty when nothing differs."""
+    patch: Body = {name: value for name, value in new.items() if old.get(name) != value}
+    patch.update({name: None for name in old if name not in new})
+    if isinstance(patch.get("effective"), dict):
+        # A merge patch would merge maps key by key: name the keys that are gone.
+        gone = (old.get("effective") or {}).keys() - patch["effective"].keys()
+        patch["effective"] = {**patch["effective"], **dict.fromkeys(gone)}
+    return patch
+
+
+def skipped_generations(body: Mapping[str, Any]) -> int:
+    """Generations between the last one a status spoke of and this one: never seen one by one."""
+    observed = (body.get("status") or {}).get("observedGeneration", -1)
+    return int(max(0, body["metadata"]["generation"] - max(observed, 0) - 1))
+
+
+def _unavailable(outcome: Unavailable) -> list[Condition]:
+    return in_progress("StoreUnavailable", outcome.why, status="Unknown")
+
+
+def _with_conditions(
+    status: Mapping[str, Any],
+    conditions: list[Condition],
+    generation: int,
+    now: datetime,
+    old: Mapping[str, Any] | None = None,
+) -> Body:
+    known = (status if old is None else old).get("conditions") or ()
+    return {**status, "conditions": merge(known, conditions, generation=generation, now=now)}
+
+
+def _last_event(old: Mapping[str, Any], last: LastEvent | None, outcome: Outcome) -> Body:
+    if last is None:
+        return {}
+    told: Body = {
+        "acceptedGeneration": last.generation,
+        "position": last.position,
+        "lastEventId": str(last.event_id),
+    }
+    if isinstance(outcome, Recorded) and outcome.events:
+        newest = outcome.events[-1]
+        return {
+            **told,
+            "lastEventType": newest.type,
+            "correlationId": str(newest.correlation_id) if newest.correlation_id else None,
+        }
+    if old.get("lastEventId") == told["lastEventId"]:
+        told.update({name: old[name] for name in ("lastEventType", "correlationId") if name in old})
+    return told
+
+
+def _effective(state: EntityState, written: Mapping[str, Any]) -> Body:
+    """What the registry works with where it is not what the spec says."""
+    if state.spec is None:
+        return {}
+    canonical = state.spec.model_dump(mode="json", by_alias=True, exclude_none=True)
+    return {
+        name: value
+        for name, value in canonical.items()
+        if value != written.get(name) and value not in ([], {})
+    }
+
+
+def _told(errors: Iterable[FieldError]) -> str:
+    return "; ".join(map(str, errors))
+
+
+def _display(ref: EntityRef) -> str:
+    return f"{KINDS[ref.aggregate_type].kind}/{ref.name}"

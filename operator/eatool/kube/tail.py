@@ -1,0 +1,44 @@
+"""Follows the log to wake objects that other processes' changes may have healed."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+
+from eatool.registry.arrivals import Arrivals
+from eatool.store.port import EventStore, StoreUnavailable
+
+_log = logging.getLogger("eatool.tail")
+
+_POLL = 2.0
+_PAGE = 1000
+
+
+class LogTail:
+    """Reports every recorded stream to :class:`Arrivals`.
+
+    This process's own changes wake their waiters without it; it finds those of ``eatool apply``,
+    of a second operator during a rolling update, and of whatever else writes to the log.
+    """
+
+    def __init__(self, store: EventStore, arrivals: Arrivals, poll: float = _POLL) -> None:
+        self._store = store
+        self._arrivals = arrivals
+        self._poll = poll
+
+    async def run(self) -> None:
+        """Follow the log from its present end until cancelled."""
+        position: int | None = None
+        while True:
+            try:
+                if position is None:
+                    position = (await asyncio.to_thread(self._store.head)).position
+                events = await asyncio.to_thread(self._store.read_all, after=position, limit=_PAGE)
+            except StoreUnavailable as error:
+                _log.warning("store unavailable: %s", error)
+                events = []
+            if events:
+                self._arrivals.changed(*{event.ref for event in events})
+                position = events[-1].position
+            if len(events) < _PAGE:
+                await asyncio.sleep(self._poll)

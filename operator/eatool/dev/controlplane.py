@@ -32,6 +32,11 @@ from eatool.dev.processes import Server
 
 _READY_SECONDS = 120.0
 _REPORT_SECONDS = 5.0
+# Keeps no state, and would wait a minute for the last watch to end.
+_API_SERVER_PATIENCE = 2.0
+_ETCD_PATIENCE = 10.0
+# A killed server lets go of its port a moment after it is gone from the process table.
+_RELEASE_SECONDS = 1.0
 _PORT_ATTEMPTS = 5
 
 Report = Callable[[str], None]
@@ -232,7 +237,7 @@ class ControlPlane:
                 self._await_ready(report)
             except _PortTakenError:
                 report(f"port {port} was taken, trying another")
-                self.kube_apiserver.stop()
+                self.kube_apiserver.stop(_API_SERVER_PATIENCE)
                 continue
             return
         raise ControlPlaneError(f"no free port in {_PORT_ATTEMPTS} attempts")
@@ -282,22 +287,35 @@ class ControlPlane:
 
     def _stop_servers(self) -> bool:
         """The API server first: it would complain about a missing etcd until it is killed."""
-        stopped = [self.kube_apiserver.stop(), self.etcd.stop()]
+        stopped = [
+            self.kube_apiserver.stop(_API_SERVER_PATIENCE),
+            self.etcd.stop(_ETCD_PATIENCE),
+        ]
         return any(stopped)
 
 
 def _free_port(remembered: Path | None) -> int:
     """Find a port nobody listens on, the remembered one if possible."""
-    wanted = [0]
     if remembered is not None and remembered.exists():
-        wanted.insert(0, int(remembered.read_text()))
-    for port in wanted:
-        with socket.socket() as probe:
-            # As the API server binds: connections in TIME_WAIT do not count.
-            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            try:
-                probe.bind((ADDRESS, port))
-            except OSError:
-                continue
-            return int(probe.getsockname()[1])
-    raise ControlPlaneError(f"no free port on {ADDRESS}")
+        port = int(remembered.read_text())
+        deadline = time.monotonic() + _RELEASE_SECONDS
+        while time.monotonic() < deadline:
+            if _bind(port) is not None:
+                return port
+            time.sleep(0.05)
+    free = _bind(0)
+    if free is None:
+        raise ControlPlaneError(f"no free port on {ADDRESS}")
+    return free
+
+
+def _bind(port: int) -> int | None:
+    """Take a port (0 for any) and give it back; None if somebody has it."""
+    with socket.socket() as probe:
+        # As the API server binds: connections in TIME_WAIT do not count.
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind((ADDRESS, port))
+        except OSError:
+            return None
+        return int(probe.getsockname()[1])

@@ -72,7 +72,7 @@ class Server:
             pid = int(shell.stdout)
         self._pid_file.write_text(f"{pid}\n")
 
-    def stop(self, patience: float = 10.0) -> bool:
+    def stop(self, patience: float) -> bool:
         """Ask it to end, insist after `patience` seconds; False if it did not run."""
         descriptor = self._open()
         try:

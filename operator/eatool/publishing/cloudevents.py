@@ -6,7 +6,6 @@ deterministic: a re-send after a crash carries the same bytes.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from enum import StrEnum
@@ -24,8 +23,6 @@ from eatool.store.port import RecordedEvent
 STRUCTURED_CONTENT_TYPE: Final = "application/cloudevents+json"
 DATA_CONTENT_TYPE: Final = "application/json"
 TYPE_PREFIX: Final = "io.eatool."
-#: What CloudEvents strings must not contain.
-_CONTROL: Final = re.compile(r"[\x00-\x1f\x7f-\x9f\ud800-\udfff\ufffe\uffff]")
 #: Digits of ``sequence``: zero-padded so that comparing strings compares numbers.
 SEQUENCE_DIGITS: Final = 12
 
@@ -67,7 +64,7 @@ def context_attributes(event: RecordedEvent) -> dict[str, str]:
         "sequence": f"{event.version:0{SEQUENCE_DIGITS}d}",
         "position": str(event.position),
         "authtype": auth_type(event.actor, metadata.get("actor_trust")),
-        "authid": _CONTROL.sub("\N{REPLACEMENT CHARACTER}", event.actor),
+        "authid": event.actor,
     }
     if event.correlation_id is not None:
         attributes["correlationid"] = str(event.correlation_id)

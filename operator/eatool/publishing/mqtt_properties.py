@@ -52,11 +52,10 @@ def connect_properties(session_expiry: int) -> PackedProperties:
 def variable_byte_integer(value: int) -> bytes:
     """Seven bits a byte, lowest first, the high bit saying that more follow."""
     encoded = bytearray()
-    while value > 0x7F:
+    while value >> 7:
         encoded.append(value & 0x7F | 0x80)
         value >>= 7
-    encoded.append(value)
-    return bytes(encoded)
+    return bytes((*encoded, value))
 
 
 @lru_cache(maxsize=16)

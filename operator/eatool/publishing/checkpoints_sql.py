@@ -1,0 +1,312 @@
+"""Checkpoints in the log's database, SQLite or PostgreSQL."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Iterator, Sequence
+from contextlib import contextmanager
+from datetime import UTC, datetime, timedelta
+
+from sqlalchemy import (
+    Connection,
+    Delete,
+    Engine,
+    Select,
+    bindparam,
+    delete,
+    func,
+    insert,
+    or_,
+    select,
+    update,
+)
+from sqlalchemy.dialects import postgresql, sqlite
+
+from eatool.publishing.checkpoints import Claim, Cursor, CursorState, ParkedStream, Plan
+from eatool.publishing.tables import parked_stream, relay_cursor, relay_member
+from eatool.store.port import PARTITIONS
+from eatool.store.sql.engine import reading
+from eatool.store.sql.errors import Errors
+
+_STATE = (
+    relay_cursor.c.partition,
+    relay_cursor.c.position,
+    relay_cursor.c.epoch,
+    relay_cursor.c.owner,
+    relay_cursor.c.lease_until,
+)
+_PARKED = (
+    parked_stream.c.stream_id,
+    parked_stream.c.partition,
+    parked_stream.c.first_position,
+    parked_stream.c.first_version,
+    parked_stream.c.reason,
+    parked_stream.c.attempts,
+    parked_stream.c.parked_at,
+    parked_stream.c.resend_requested,
+)
+_SAVE = (
+    update(relay_cursor)
+    .where(
+        relay_cursor.c.destination == bindparam("of_destination"),
+        relay_cursor.c.partition == bindparam("of_partition"),
+        relay_cursor.c.epoch == bindparam("of_epoch"),
+        relay_cursor.c.owner == bindparam("of_owner"),
+        relay_cursor.c.position < bindparam("to_position"),
+    )
+    .values(position=bindparam("to_position"))
+)
+
+
+class SqlCheckpoints:
+    """See :class:`~eatool.publishing.checkpoints.Checkpoints`.
+
+    ``engine`` comes from :func:`~eatool.store.sql.engine.open_engine`. Leases are measured by
+    the database server's clock on PostgreSQL, so the clocks of relay hosts do not matter.
+    """
+
+    def __init__(self, engine: Engine, *, clock: Callable[[], datetime] | None = None) -> None:
+        self._engine = engine
+        self._reader = reading(engine)
+        self._errors = Errors(engine)
+        self._clock = clock
+
+    def claim(self, destination: str, owner: str, *, lease: float, start: int = 0) -> Claim:
+        """See the port."""
+        with self._write() as connection:
+            cursors = self._lock_cursors(connection, destination, start)
+            now = self._now(connection)
+            until = now + timedelta(seconds=lease)
+            members = self._join(connection, destination, owner, now, until)
+            plan = Plan.of(cursors, members, owner, now)
+            claim = plan.claim
+            if claim.held:
+                connection.execute(
+                    update(relay_cursor)
+                    .where(
+                        relay_cursor.c.destination == destination,
+                        relay_cursor.c.partition == bindparam("of_partition"),
+                    )
+                    .values(owner=owner, lease_until=until, epoch=bindparam("to_epoch")),
+                    [
+                        {"of_partition": each.partition, "to_epoch": each.epoch}
+                        for each in claim.held
+                    ],
+                )
+            return claim
+
+    def save(self, destination: str, owner: str, cursors: Sequence[Cursor]) -> frozenset[int]:
+        """See the port."""
+        if not cursors:
+            return frozenset()
+        with self._write() as connection:
+            moved = connection.execute(
+                _SAVE,
+                [
+                    {
+                        "of_destination": destination,
+                        "of_partition": cursor.partition,
+                        "of_epoch": cursor.epoch,
+                        "of_owner": owner,
+                        "to_position": cursor.position,
+                    }
+                    for cursor in cursors
+                ],
+            ).rowcount
+            if moved == len(cursors):
+                return frozenset()
+            held = {
+                (each.partition, each.epoch)
+                for each in self._states(connection, destination)
+                if each.owner == owner
+            }
+        return frozenset(
+            cursor.partition for cursor in cursors if (cursor.partition, cursor.epoch) not in held
+        )
+
+    def release(self, destination: str, owner: str, partitions: Collection[int]) -> None:
+        """See the port."""
+        with self._write() as connection:
+            connection.execute(
+                update(relay_cursor)
+                .where(
+                    relay_cursor.c.destination == destination,
+                    relay_cursor.c.owner == owner,
+                    relay_cursor.c.partition.in_(partitions),
+                )
+                .values(owner=None, lease_until=None)
+            )
+
+    def leave(self, destination: str, owner: str) -> None:
+        """See the port."""
+        with self._write() as connection:
+            connection.execute(
+                update(relay_cursor)
+                .where(relay_cursor.c.destination == destination, relay_cursor.c.owner == owner)
+                .values(owner=None, lease_until=None)
+            )
+            connection.execute(
+                delete(relay_member).where(
+                    relay_member.c.destination == destination, relay_member.c.owner == owner
+                )
+            )
+
+    def cursors(self, destination: str) -> list[CursorState]:
+        """See the port."""
+        with self._read() as connection:
+            return self._states(connection, destination)
+
+    def destinations(self) -> list[str]:
+        """See the port."""
+        column = relay_cursor.c.destination
+        with self._read() as connection:
+            return list(connection.scalars(select(column).distinct().order_by(column)))
+
+    def park(self, destination: str, owner: str, epoch: int, stream: ParkedStream) -> bool:
+        """See the port."""
+        with self._write() as connection:
+            if not self._holds(connection, destination, owner, stream.partition, epoch):
+                return False
+            connection.execute(_of_stream(destination, stream.stream_id))
+            connection.execute(
+                insert(parked_stream).values(
+                    destination=destination,
+                    stream_id=stream.stream_id,
+                    partition=stream.partition,
+                    first_position=stream.first_position,
+                    first_version=stream.first_version,
+                    reason=stream.reason,
+                    attempts=stream.attempts,
+                    parked_at=stream.parked_at,
+                    resend_requested=stream.resend_requested,
+                )
+            )
+            return True
+
+    def parked(
+        self, destination: str, partitions: Collection[int] | None = None
+    ) -> list[ParkedStream]:
+        """See the port."""
+        query = (
+            select(*_PARKED)
+            .where(parked_stream.c.destination == destination)
+            .order_by(parked_stream.c.parked_at, parked_stream.c.stream_id)
+        )
+        if partitions is not None:
+            query = query.where(parked_stream.c.partition.in_(partitions))
+        with self._read() as connection:
+            return [ParkedStream(*row) for row in connection.execute(query)]
+
+    def request_resend(self, destination: str, stream_id: str) -> bool:
+        """See the port."""
+        with self._write() as connection:
+            changed = connection.execute(
+                update(parked_stream)
+                .where(
+                    parked_stream.c.destination == destination,
+                    parked_stream.c.stream_id == stream_id,
+                )
+                .values(resend_requested=True)
+            )
+            return changed.rowcount == 1
+
+    def unpark(self, destination: str, owner: str, epoch: int, stream: ParkedStream) -> bool:
+        """See the port."""
+        with self._write() as connection:
+            if not self._holds(connection, destination, owner, stream.partition, epoch):
+                return False
+            connection.execute(_of_stream(destination, stream.stream_id))
+            return True
+
+    # -- pieces of transactions --------------------------------------------------------------
+
+    @contextmanager
+    def _write(self) -> Iterator[Connection]:
+        try:
+            with self._engine.begin() as connection:
+                yield connection
+        except self._errors.types as error:
+            raise self._errors.translate(error) from error
+
+    @contextmanager
+    def _read(self) -> Iterator[Connection]:
+        try:
+            with self._reader.connect() as connection:
+                yield connection
+        except self._errors.types as error:
+            raise self._errors.translate(error) from error
+
+    def _now(self, connection: Connection) -> datetime:
+        if self._clock is not None:
+            return self._clock()
+        if connection.dialect.name == "postgresql":
+            now: datetime = connection.scalars(select(func.clock_timestamp())).one()
+            return now.astimezone(UTC)
+        return datetime.now(UTC)
+
+    def _lock_cursors(
+        self, connection: Connection, destination: str, start: int
+    ) -> list[CursorState]:
+        """All cursors, locked in one order; a claim sees the result of the claim before it."""
+        cursors = self._states(connection, destination, lock=True)
+        if cursors:
+            return cursors
+        dialect = postgresql if connection.dialect.name == "postgresql" else sqlite
+        connection.execute(
+            dialect.insert(relay_cursor).on_conflict_do_nothing(),
+            [
+                {"destination": destination, "partition": each, "position": start, "epoch": 0}
+                for each in range(PARTITIONS)
+            ],
+        )
+        return self._states(connection, destination, lock=True)
+
+    @staticmethod
+    def _states(
+        connection: Connection, destination: str, *, lock: bool = False
+    ) -> list[CursorState]:
+        query: Select[int, int, int, str | None, datetime | None] = (
+            select(*_STATE)
+            .where(relay_cursor.c.destination == destination)
+            .order_by(relay_cursor.c.partition)
+        )
+        if lock:
+            query = query.with_for_update()
+        return [CursorState(*row) for row in connection.execute(query)]
+
+    @staticmethod
+    def _join(
+        connection: Connection, destination: str, owner: str, now: datetime, until: datetime
+    ) -> list[str]:
+        """Drop dead members, write ourselves down, return everybody alive."""
+        here = relay_member.c.destination == destination
+        connection.execute(
+            delete(relay_member).where(
+                here, or_(relay_member.c.lease_until <= now, relay_member.c.owner == owner)
+            )
+        )
+        connection.execute(
+            insert(relay_member).values(destination=destination, owner=owner, lease_until=until)
+        )
+        return list(connection.scalars(select(relay_member.c.owner).where(here)))
+
+    @staticmethod
+    def _holds(
+        connection: Connection, destination: str, owner: str, partition: int, epoch: int
+    ) -> bool:
+        query = (
+            select(relay_cursor.c.epoch)
+            .where(
+                relay_cursor.c.destination == destination,
+                relay_cursor.c.partition == partition,
+                relay_cursor.c.owner == owner,
+                relay_cursor.c.epoch == epoch,
+            )
+            .with_for_update()
+        )
+        return connection.execute(query).first() is not None
+
+
+def _of_stream(destination: str, stream_id: str) -> Delete:
+    return delete(parked_stream).where(
+        parked_stream.c.destination == destination, parked_stream.c.stream_id == stream_id
+    )

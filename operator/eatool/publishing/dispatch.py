@@ -1,0 +1,293 @@
+"""Sends what is waiting: one event of a stream at a time, many streams at once.
+
+An event is sent only when its predecessor in the stream is acknowledged. Therefore nobody, not
+even a relay that lost its lease without noticing, can make a broker see two events of a stream
+for the first time in the wrong order; leases only keep work from being done twice.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import random
+import time
+from collections import deque
+from collections.abc import Callable, Collection
+from functools import partial
+
+from eatool.publishing.breaker import CircuitBreaker, CircuitState
+from eatool.publishing.cloudevents import Encoder
+from eatool.publishing.observer import Observer
+from eatool.publishing.options import RelayOptions
+from eatool.publishing.port import (
+    PermanentPublishError,
+    Publisher,
+    PublishError,
+    SessionLost,
+    TransientPublishError,
+)
+from eatool.store.port import PARTITIONS, RecordedEvent
+
+
+class _Flight:
+    """One event between being handed over and being answered."""
+
+    __slots__ = ("event", "sent_at")
+
+    def __init__(self, event: RecordedEvent, sent_at: float) -> None:
+        self.event = event
+        self.sent_at = sent_at
+
+
+class Dispatcher:
+    """Queues by stream, the window, and what happens to each answer. The loop owns it."""
+
+    def __init__(
+        self,
+        encoder: Encoder,
+        breaker: CircuitBreaker,
+        options: RelayOptions,
+        observer: Observer,
+        *,
+        clock: Callable[[], float],
+        may_send: Callable[[], bool],
+        finished: Callable[[RecordedEvent], None],
+        refused: Callable[[RecordedEvent, str, int], bool],
+    ) -> None:
+        """``finished``: acknowledged. ``refused``: park this stream; False when it may not be."""
+        self._encoder = encoder
+        self._breaker = breaker
+        self._options = options
+        self._observer = observer
+        self._clock = clock
+        self._may_send = may_send
+        self._finished = finished
+        self._refused = refused
+        self._loop = asyncio.get_running_loop()
+        self._publisher: Publisher | None = None
+        self._queues: dict[str, deque[RecordedEvent]] = {}
+        self._ready: deque[str] = deque()
+        self._flights: dict[str, _Flight] = {}
+        self._flights_of = [0] * PARTITIONS
+        self._attempts: dict[str, int] = {}
+        self._held_back: set[int] = set()
+        self._blocked: set[str] = set()
+        self._pump_scheduled = False
+        self._retry_timer: asyncio.TimerHandle | None = None
+        self._stopping = False
+        self.waiting = 0
+        self.room = asyncio.Event()
+        self.room.set()
+        self.landed = asyncio.Event()
+
+    # -- what goes in ------------------------------------------------------------------------
+
+    def offer(self, event: RecordedEvent) -> None:
+        """Queue one event behind those of its stream; call :meth:`pump` after a batch."""
+        stream_id = event.stream_id
+        queue = self._queues.get(stream_id)
+        if queue is None:
+            self._queues[stream_id] = deque((event,))
+            self._ready.append(stream_id)
+        else:
+            queue.append(event)
+        self.waiting += 1
+        if self.waiting >= 2 * self._options.page:
+            self.room.clear()
+
+    def take(self, stream_id: str) -> list[RecordedEvent]:
+        """Remove and return everything queued of one stream (nothing of it is in flight)."""
+        events = list(self._queues.pop(stream_id, ()))
+        self._attempts.pop(stream_id, None)
+        self._blocked.discard(stream_id)
+        self._less(len(events))
+        return events
+
+    def drop(self, partitions: Collection[int]) -> None:
+        """Forget everything of partitions that are not ours any more."""
+        gone = [key for key, queue in self._queues.items() if queue[0].partition in partitions]
+        for stream_id in gone:
+            flight = self._flights.pop(stream_id, None)
+            if flight is not None:
+                self._flights_of[flight.event.partition] -= 1
+            self.take(stream_id)
+        self._ready = deque(key for key in self._ready if key in self._queues)
+        self._held_back.difference_update(partitions)
+
+    def hold_back(self, partitions: Collection[int]) -> None:
+        """Send nothing more of exactly these partitions."""
+        released = self._held_back - set(partitions)
+        self._held_back = set(partitions)
+        if released:
+            self._make_all_ready()
+            self.pump()
+
+    # -- the session -------------------------------------------------------------------------
+
+    def attach(self, publisher: Publisher) -> None:
+        """Send through a fresh session from now on."""
+        self._publisher = publisher
+        self._make_all_ready()
+        self.pump()
+
+    def detach(self) -> None:
+        """Stop sending; the session's close ends what is in flight."""
+        self._publisher = None
+
+    def stop(self) -> None:
+        """Start nothing new; answers still count."""
+        self._stopping = True
+
+    # -- observation -------------------------------------------------------------------------
+
+    @property
+    def in_flight(self) -> int:
+        """Events without an answer."""
+        return len(self._flights)
+
+    def idle(self, partition: int) -> bool:
+        """Nothing of the partition is in flight."""
+        return self._flights_of[partition] == 0
+
+    def oldest_flight(self) -> float:
+        """Seconds since the oldest unanswered event was handed over; 0 when there is none."""
+        first = next(iter(self._flights.values()), None)
+        return 0.0 if first is None else self._clock() - first.sent_at
+
+    def oldest_event(self) -> RecordedEvent | None:
+        """The waiting event with the lowest position."""
+        heads = (queue[0] for queue in self._queues.values())
+        return min(heads, key=lambda event: event.position, default=None)
+
+    # -- sending -----------------------------------------------------------------------------
+
+    def pump(self) -> None:
+        """Send as much as circuit and window allow."""
+        self._pump_scheduled = False
+        publisher = self._publisher
+        if publisher is None or self._stopping or not self._ready:
+            return
+        limit = self._limit()
+        ready, flights = self._ready, self._flights
+        if limit == 0 or not self._may_send():
+            return
+        while ready and len(flights) < limit and self._publisher is publisher:
+            stream_id = ready.popleft()
+            queue = self._queues.get(stream_id)
+            if queue is None or stream_id in flights or queue[0].partition in self._held_back:
+                continue
+            self._send(publisher, queue[0])
+
+    def _limit(self) -> int:
+        if self._breaker.closed:
+            return self._options.window
+        if self._breaker.state is CircuitState.HALF_OPEN:
+            return 1
+        if self._retry_timer is None:
+            self._retry_timer = self._loop.call_later(self._breaker.wait, self._retry)
+        return 0
+
+    def _retry(self) -> None:
+        self._retry_timer = None
+        self._make_all_ready()
+        self.pump()
+
+    def _send(self, publisher: Publisher, event: RecordedEvent) -> None:
+        flight = _Flight(event, self._clock())
+        self._flights[event.stream_id] = flight
+        self._flights_of[event.partition] += 1
+        try:
+            message = self._encoder(event)
+        except Exception as error:  # whatever it is, only this stream suffers
+            answer: asyncio.Future[None] = self._loop.create_future()
+            answer.set_exception(_unencodable(error))
+        else:
+            answer = publisher.publish(message)
+        answer.add_done_callback(partial(self._answered, flight))
+
+    def _answered(self, flight: _Flight, answer: asyncio.Future[None]) -> None:
+        event = flight.event
+        stream_id = event.stream_id
+        error = answer.exception()
+        if self._flights.get(stream_id) is not flight:
+            return  # the partition was lost meanwhile
+        del self._flights[stream_id]
+        self._flights_of[event.partition] -= 1
+        if error is None:
+            self._acknowledged(flight)
+        else:
+            self._failed(event, error)
+        if not self._flights:
+            self.landed.set()
+        if not self._pump_scheduled:
+            self._pump_scheduled = True
+            self._loop.call_soon(self.pump)
+
+    def _acknowledged(self, flight: _Flight) -> None:
+        event = flight.event
+        queue = self._queues[event.stream_id]
+        queue.popleft()
+        if queue:
+            self._ready.append(event.stream_id)
+        else:
+            del self._queues[event.stream_id]
+        if self._attempts:
+            self._attempts.pop(event.stream_id, None)
+        self._less(1)
+        self._breaker.success()
+        self._finished(event)
+        self._observer.published(
+            event, time.time() - event.recorded_at.timestamp(), self._clock() - flight.sent_at
+        )
+
+    def _failed(self, event: RecordedEvent, error: BaseException) -> None:
+        if isinstance(error, SessionLost):
+            # Told to the circuit once, by the session, not once per event in flight.
+            self.detach()
+            self._observer.failed("session")
+        elif isinstance(error, TransientPublishError):
+            self._observer.failed("transient")
+            self._breaker.failure()
+            self._ready.appendleft(event.stream_id)
+        elif isinstance(error, PublishError):
+            self._count_attempt(event, error)
+        else:
+            raise error
+
+    def _count_attempt(self, event: RecordedEvent, error: PublishError) -> None:
+        attempts = self._attempts.get(event.stream_id, 0) + 1
+        permanent = isinstance(error, PermanentPublishError)
+        self._observer.failed("permanent" if permanent else "refused")
+        if permanent or attempts >= self._options.max_attempts:
+            self._blocked.add(event.stream_id)  # until it is taken away
+            if self._refused(event, str(error), attempts):
+                return
+            self._blocked.discard(event.stream_id)
+            # Too many streams are parked already: that is no longer one event's fault.
+            self._breaker.trip()
+            self._ready.appendleft(event.stream_id)
+            return
+        self._attempts[event.stream_id] = attempts
+        ceiling = min(self._options.retry_cap, self._options.retry_base * 2.0**attempts)
+        delay = random.uniform(0.0, ceiling)  # noqa: S311 - jitter, not a secret
+        self._loop.call_later(delay, self._again, event.stream_id)
+
+    def _again(self, stream_id: str) -> None:
+        self._ready.append(stream_id)
+        self.pump()
+
+    def _make_all_ready(self) -> None:
+        """Line up every stream by the position of its next event: the head message first."""
+        busy = self._flights.keys() | self._blocked
+        waiting = (key for key in self._queues if key not in busy)
+        self._ready = deque(sorted(waiting, key=lambda key: self._queues[key][0].position))
+
+    def _less(self, count: int) -> None:
+        self.waiting -= count
+        if self.waiting < self._options.page:
+            self.room.set()
+
+
+def _unencodable(error: Exception) -> PermanentPublishError:
+    if isinstance(error, PermanentPublishError):
+        return error
+    return PermanentPublishError(f"cannot be encoded: {type(error).__name__}")

@@ -46,7 +46,7 @@ def fields_of(schema: JsonObject, prefix: str = "") -> Iterator[Field]:
 
 
 _TYPES = {"string": "text", "boolean": "true or false"}
-_FORMATS = {"date": "date", "date-time": "timestamp"}
+_FORMATS = {"date": "date `YYYY-MM-DD`", "date-time": "timestamp `YYYY-MM-DDThh:mm:ssZ`"}
 
 
 def _type(schema: JsonObject) -> str:

@@ -23,6 +23,9 @@ from eatool.kube.schema.yaml_text import HEADER
 
 _MARK = f"<!-- {HEADER} -->"
 
+# A message with so many parts, such as the relation matrix, becomes a list.
+_LIST_FROM = 4
+
 
 _INDEX_INTRODUCTION = f"""\
 Group `eatool.io`, version `v1alpha1`, all namespaced. The namespace is the boundary of a registry:
@@ -242,7 +245,14 @@ def _code(*words: str) -> str:
 
 
 def _bullets(lines: Iterable[str]) -> str:
-    return "\n".join(f"- {line}" for line in lines)
+    return "\n".join(_bullet(line) for line in dict.fromkeys(lines))
+
+
+def _bullet(line: str) -> str:
+    head, *parts = line.split("; ")
+    if len(parts) < _LIST_FROM:
+        return f"- {line}"
+    return "\n".join((f"- {head}", *(f"  - {part}" for part in parts)))
 
 
 def _table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:

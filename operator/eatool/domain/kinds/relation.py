@@ -16,8 +16,8 @@ milliseconds between its decision and its append, both stand; the next look at e
 from __future__ import annotations
 
 from collections.abc import Iterable
-from datetime import UTC, datetime, timedelta
-from typing import Annotated, Any, ClassVar, get_args
+from datetime import timedelta
+from typing import Annotated, ClassVar, get_args
 
 from pydantic import Field
 
@@ -41,7 +41,6 @@ from eatool.domain.fields import (
     OptionalText255,
     OptionalText2000,
     Timestamp,
-    parse_timestamp,
 )
 from eatool.domain.identity import EntityRef
 from eatool.domain.kind import CelRule, Column, Conflict, EntityKind, EntitySpec, Ref
@@ -49,6 +48,7 @@ from eatool.domain.landscape import Landscape, Request
 from eatool.domain.relation_matrix import ELEMENTS, ROWS, in_words, legal_verbs, matrix_cel
 from eatool.domain.rules import UniqueKey
 from eatool.domain.uniqueness import held_by
+from eatool.domain.windows import Window
 
 
 class RelationSpec(EntitySpec):
@@ -202,21 +202,12 @@ def _ends(ref: EntityRef, spec: RelationSpec) -> tuple[EntityRef, EntityRef]:
     )
 
 
-_ALWAYS = (datetime.min.replace(tzinfo=UTC), datetime.max.replace(tzinfo=UTC))
-
-
-def _instant(value: object, default: datetime) -> datetime:
-    return default if value is None else parse_timestamp(value)
-
-
 def _windows_apart(ref: EntityRef, spec: RelationSpec, landscape: Landscape) -> Iterable[Conflict]:
-    opens = spec.effective_from or _ALWAYS[0]
-    closes = spec.effective_to or _ALWAYS[1]
+    window = Window.of(spec.effective_from, spec.effective_to)
     source, target = _ends(ref, spec)
     for other, recorded in landscape.edges(source, spec.relation_type.value, target):
-        other_opens = _instant(recorded.get("effective_from"), _ALWAYS[0])
-        other_closes = _instant(recorded.get("effective_to"), _ALWAYS[1])
-        if other != ref and opens <= other_closes and other_opens <= closes:
+        taken = Window.of(recorded.get("effective_from"), recorded.get("effective_to"))
+        if other != ref and window.overlaps(taken):
             yield held_by(other, "spec.targetId", _OVERLAP_MESSAGE)
 
 
@@ -287,8 +278,6 @@ _UNIQUE = tuple(
     for label, bound in (("opens", "effective_from"), ("closes", "effective_to"))
 )
 
-_SPEC_RULES: tuple[Any, ...] = (_ends_differ, _in_matrix, _window_opens_before_it_closes)
-
 KIND = EntityKind(
     kind="Relation",
     plural="relations",
@@ -310,7 +299,7 @@ KIND = EntityKind(
     ),
     unique=_UNIQUE,
     immutable=_IDENTITY,
-    spec_rules=_SPEC_RULES,
+    spec_rules=(_ends_differ, _in_matrix, _window_opens_before_it_closes),
     change_rules=(_not_verified_in_the_future,),
     landscape_rules=(_windows_apart,),
     guarded_by=_guard,

@@ -6,6 +6,7 @@ import threading
 from collections import OrderedDict
 from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Protocol
 from uuid import UUID
 
@@ -13,7 +14,7 @@ from eatool.domain.decision import EntityState
 from eatool.domain.evolve import evolve, fold
 from eatool.domain.identity import EntityRef
 from eatool.domain.kinds import KINDS, event_types
-from eatool.store.port import EventStore, RecordedEvent
+from eatool.store.port import Head, RecordedEvent
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,19 +50,17 @@ class Folded:
     last: LastEvent | None = None
 
 
-class States(Protocol):
-    """Where the registry gets folded states from. Methods block; thread-safe."""
+class Log(Protocol):
+    """What the registry reads of the event store. Methods block; thread-safe."""
 
-    def fold(self, ref: EntityRef) -> Folded:
-        """The state at the end of the stream, not older than the call."""
+    def read_stream(
+        self, stream_id: str, *, after_version: int = 0, until: datetime | None = None
+    ) -> list[RecordedEvent]:
+        """See :class:`~eatool.store.port.EventStore`."""
         ...
 
-    def put(self, folded: Folded) -> None:
-        """Keep a state that was read or recorded elsewhere."""
-        ...
-
-    def drop(self, ref: EntityRef) -> None:
-        """Distrust what is kept of ``ref``."""
+    def head(self) -> Head:
+        """See :class:`~eatool.store.port.EventStore`."""
         ...
 
 
@@ -90,34 +89,34 @@ class CachedStates:
     saves folding the history.
     """
 
-    def __init__(self, store: EventStore, capacity: int = 20_000) -> None:
-        self._store = store
+    def __init__(self, log: Log, capacity: int = 20_000) -> None:
+        self._log = log
         self._capacity = capacity
         self._kept: OrderedDict[EntityRef, Folded] = OrderedDict()
         self._lock = threading.Lock()
 
     def fold(self, ref: EntityRef) -> Folded:
-        """See :class:`States`."""
+        """The state at the end of the stream, not older than the call."""
         with self._lock:
             kept = self._kept.get(ref)
         if kept is not None and kept.last is not None:
             version = kept.state.version
-            tail = self._store.read_stream(ref.stream_id, after_version=version - 1)
+            tail = self._log.read_stream(ref.stream_id, after_version=version - 1)
             if tail and tail[0].version == version and tail[0].event_id == kept.last.event_id:
                 state = _continue(kept.state, tail[1:])
                 return self._keep(Folded(state, LastEvent.of(tail[-1])))
-        events = self._store.read_stream(ref.stream_id)
+        events = self._log.read_stream(ref.stream_id)
         if not events:
             self.drop(ref)
             return Folded(EntityState(ref))
         return self._keep(fold_events(ref, events))
 
     def put(self, folded: Folded) -> None:
-        """See :class:`States`."""
+        """Keep a state that was read or recorded elsewhere."""
         self._keep(folded)
 
     def drop(self, ref: EntityRef) -> None:
-        """See :class:`States`."""
+        """Distrust what is kept of ``ref``."""
         with self._lock:
             self._kept.pop(ref, None)
 

@@ -11,8 +11,9 @@ from eatool.domain.landscape import Pending
 class PendingChanges:
     """Parents that unaccepted objects ask for, and entities about to be deleted.
 
-    ``Registry`` keeps it up to date for the changes it is given. Entrances that know of more
-    (a directory read at once, a deletion timestamp seen on the watch) say so earlier.
+    ``Registry`` notes the parents of the changes it is given and settles what it records.
+    Entrances add what they know: the parents of a whole directory, and deletions that cannot be
+    taken back (a deletion timestamp), which alone count as terminating.
     Not locked: written from one thread, read from any.
     """
 

@@ -30,7 +30,7 @@ from eatool.projections.queries import Record
 from eatool.registry.arrivals import Arrivals
 from eatool.registry.change import Change
 from eatool.registry.envelope import new_events
-from eatool.registry.folding import CachedStates, Folded, LastEvent
+from eatool.registry.folding import CachedStates, Folded, LastEvent, Log
 from eatool.registry.observing import NullObserver, RegistryObserver
 from eatool.registry.outcome import (
     Outcome,
@@ -46,7 +46,6 @@ from eatool.store.port import (
     Append,
     Appended,
     AppendRefused,
-    EventStore,
     EventTooLarge,
     InvalidEvent,
     StoreUnavailable,
@@ -91,7 +90,7 @@ class Registry:
 
     def __init__(
         self,
-        store: EventStore,
+        log: Log,
         appender: Appender,
         landscape: Landscape,
         *,
@@ -105,13 +104,13 @@ class Registry:
     ) -> None:
         self.pending = pending or PendingChanges()
         self.arrivals = arrivals or Arrivals()
-        self._store = store
+        self._log = log
         self._appender = appender
         self._landscape = landscape
         self._policy = policy or Policy()
         self._clock = clock
         self._observer = observer or NullObserver()
-        self._states = CachedStates(store, cached_states)
+        self._states = CachedStates(log, cached_states)
         self._readers = ThreadPoolExecutor(readers, thread_name_prefix="registry")
         self._turns: defaultdict[str, asyncio.Lock] = defaultdict(asyncio.Lock)
 
@@ -131,9 +130,12 @@ class Registry:
         return await self._run(change, self._deciding(kind, change, desired), desired)
 
     async def delete(self, change: Change) -> Outcome:
-        """End the entity; one that is not recorded is :class:`Unchanged`."""
+        """End the entity; one that is not recorded is :class:`Unchanged`.
+
+        Does not mark it as terminating: a caller whose objects are going away for certain, once
+        the registry lets them, says so to ``pending``.
+        """
         kind = KINDS[change.ref.aggregate_type]
-        self.pending.terminate(change.ref)
         return await self._run(change, self._deciding(kind, change, None))
 
     async def preload(self, snapshots: Callable[[], Iterator[Sequence[Record]]]) -> int:
@@ -198,14 +200,17 @@ class Registry:
     async def _attempt(
         self, change: Change, deciding: _Decide, desired: EntitySpec | None
     ) -> Outcome:
-        ref = change.ref
+        turn = self._turns[change.ref.category]
+        if turn.locked():
+            async with turn:
+                pass
         try:
             return await self._once(change, deciding, desired)
         except AppendRefused as refusal:
             self._refused(change, refusal)
-        # Contenders of this process take turns from here on; a storm of retries that keep
-        # refusing each other would otherwise use up everybody's attempts.
-        async with self._turns[ref.category]:
+        # Contenders of this process take turns from here on, and newcomers let them pass: a
+        # storm of changes that keep refusing each other would use up everybody's attempts.
+        async with turn:
             for attempt in range(1, _ATTEMPTS):
                 try:
                     return await self._once(change, deciding, desired)
@@ -213,7 +218,8 @@ class Registry:
                     self._refused(change, refusal)
                 longest = min(_PAUSE * 2**attempt, _LONGEST_PAUSE)
                 await asyncio.sleep(random.uniform(0, longest))  # noqa: S311 - jitter, no secret
-        return Unavailable(f"{ref}: other writers were faster {_ATTEMPTS} times", _RETRY_CONTENDED)
+        why = f"{change.ref}: other writers were faster {_ATTEMPTS} times"
+        return Unavailable(why, _RETRY_CONTENDED)
 
     async def _once(self, change: Change, deciding: _Decide, desired: EntitySpec | None) -> Outcome:
         decided = await self._in_reader(lambda: self._decide(change, deciding, desired))
@@ -231,7 +237,7 @@ class Registry:
     def _decide(self, change: Change, deciding: _Decide, desired: EntitySpec | None) -> _Decided:
         folded = self._states.fold(change.ref)
         # Only what is going to be appended needs to know where the log stood.
-        position = 0 if folded.state.spec == desired else self._store.head().position
+        position = 0 if folded.state.spec == desired else self._log.head().position
         return _Decided(folded, deciding(folded.state), position)
 
     async def _record(self, change: Change, decided: _Decided, accepted: Accepted) -> Outcome:

@@ -1,0 +1,62 @@
+"""A registry on a SQL event log, put together for a command that comes and goes."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+
+from eatool.domain.kinds import upcast
+from eatool.domain.landscape import Landscape
+from eatool.domain.policies import Policy
+from eatool.projections.inline import ReadModels
+from eatool.projections.landscape import SqlLandscape
+from eatool.projections.queries import Entities
+from eatool.registry.rehearsal import Rehearsal
+from eatool.registry.service import Appender, Registry
+from eatool.store.appender import GroupCommit
+from eatool.store.sql.engine import open_engine
+from eatool.store.sql.log import SqlEventStore
+from eatool.store.sql.migrate import upgrade
+
+
+@dataclass(frozen=True, slots=True)
+class OpenRegistry:
+    """The parts of an open registry."""
+
+    registry: Registry
+    store: SqlEventStore
+    landscape: Landscape
+    entities: Entities
+
+
+@asynccontextmanager
+async def open_registry(
+    url: str,
+    *,
+    policy: Policy | None = None,
+    dry_run: bool = False,
+    around: Callable[[Appender], Appender] = lambda appender: appender,
+) -> AsyncIterator[OpenRegistry]:
+    """Open the log at ``url``, create or upgrade its schema, and close it afterwards.
+
+    With ``dry_run`` nothing is recorded (:class:`Rehearsal`). ``around`` wraps the appender, to
+    measure it. ``ValueError`` for a URL that is
+    none or of another database; ``StoreUnavailable`` and driver errors pass through.
+    """
+    engine = open_engine(url)
+    upgrade(engine)
+    store = SqlEventStore(engine, projections=[ReadModels()], upcast=upcast)
+    landscape = SqlLandscape(engine)
+    appender = GroupCommit(store)
+    if dry_run:
+        rehearsal = Rehearsal(store, landscape)
+        registry = Registry(rehearsal, rehearsal, rehearsal, policy=policy, readers=1)
+    else:
+        registry = Registry(store, around(appender), landscape, policy=policy)
+    try:
+        yield OpenRegistry(registry, store, landscape, Entities(engine))
+    finally:
+        registry.close()
+        appender.close()
+        store.close()

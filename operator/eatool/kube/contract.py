@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Final
 
+from eatool.registry.annotations import APPROVAL, OVERRIDE, REASON
+
 PREFIX: Final = "eatool.io/"
 
 #: Held until the deletion is in the log.
@@ -13,13 +15,6 @@ FINALIZER: Final = PREFIX + "registry"
 PAUSED: Final = PREFIX + "paused"
 #: Any new value reconciles at once; echoed in ``status.lastHandledReconcileAt`` (as Flux does).
 RECONCILE_AT: Final = PREFIX + "reconcile-requested-at"
-
-#: Why somebody wants this change; quoted in the event.
-REASON: Final = PREFIX + "reason"
-APPROVAL: Final = PREFIX + "approval-id"
-OVERRIDE: Final = PREFIX + "override"
-CORRELATION: Final = PREFIX + "correlation-id"
-TRACEPARENT: Final = PREFIX + "traceparent"
 
 #: Stamped by the admission policy, never believed without it.
 ACTOR: Final = PREFIX + "actor"

@@ -8,6 +8,7 @@ what has been recorded.
 
 from __future__ import annotations
 
+import logging
 from typing import Any
 
 import kopf
@@ -48,6 +49,8 @@ def configure(settings: kopf.OperatorSettings) -> None:
     # A dead connection shows as silence; the API server sends a bookmark every 60 s.
     settings.watching.inactivity_timeout = 70.0
     settings.networking.request_timeout = 30.0
+    # One line per delivered event ("Handler ... succeeded") says nothing; reconciles log results.
+    logging.getLogger("kopf.objects").setLevel(logging.WARNING)
 
 
 def _watch(registry: kopf.OperatorRegistry, kind: EntityKind, operator: Operator) -> None:

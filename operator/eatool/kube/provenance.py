@@ -11,15 +11,8 @@ from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Any
 
-from eatool.kube.contract import (
-    ACTOR,
-    ACTOR_TYPE,
-    APPROVAL,
-    CORRELATION,
-    OVERRIDE,
-    REASON,
-    TRACEPARENT,
-)
+from eatool.kube.contract import ACTOR, ACTOR_TYPE
+from eatool.registry.annotations import with_annotations
 from eatool.registry.change import ActorType, Provenance, Source, Trust
 
 #: Field managers of deployers that apply what a Git repository says.
@@ -35,38 +28,28 @@ def provenance_of(body: Mapping[str, Any], *, stamped: bool) -> Provenance:
         actor_type = _actor_type(annotations.get(ACTOR_TYPE), actor)
     else:
         actor, trust, actor_type = manager or "unknown", Trust.OBSERVED, ActorType.SERVICE
-    return Provenance(
+    told = Provenance(
         actor=actor,
         actor_type=actor_type,
         trust=trust,
         source=Source.GITOPS if _is_gitops(manager) else Source.API,
         field_manager=manager,
         occurred_at=written_at,
-        **_requested(annotations),
     )
+    return with_annotations(told, annotations)
 
 
 def provenance_of_deletion(body: Mapping[str, Any]) -> Provenance:
     """Provenance of a deletion: admission cannot stamp it, so nobody is named."""
     metadata = body["metadata"]
-    return Provenance(
+    told = Provenance(
         actor="unknown",
         actor_type=ActorType.SYSTEM,
         trust=Trust.OBSERVED,
         source=Source.API,
         occurred_at=_time(metadata.get("deletionTimestamp")),
-        **_requested(metadata.get("annotations") or {}),
     )
-
-
-def _requested(annotations: Mapping[str, str]) -> dict[str, str | None]:
-    return {
-        "reason": annotations.get(REASON),
-        "approval_id": annotations.get(APPROVAL),
-        "override": annotations.get(OVERRIDE),
-        "correlation": annotations.get(CORRELATION),
-        "traceparent": annotations.get(TRACEPARENT),
-    }
+    return with_annotations(told, metadata.get("annotations") or {})
 
 
 def _last_spec_write(body: Mapping[str, Any]) -> tuple[str | None, datetime | None]:

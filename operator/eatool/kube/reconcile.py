@@ -14,6 +14,7 @@ from time import perf_counter
 from typing import Any, Protocol
 
 from eatool.domain.identity import EntityRef
+from eatool.domain.kinds import KINDS
 from eatool.kube.api import ApiConflict, ApiUnavailable
 from eatool.kube.contract import FINALIZER, PAUSED
 from eatool.kube.objects import Objects, cause_of, is_terminating
@@ -134,6 +135,7 @@ class Reconciler:
             return ReconcileResult.UNCHANGED
         told = provenance_of(held, stamped=self._actor_stamped)
         outcome = await self._registry.apply(_change(ref, held, told))
+        self._tell(ref, outcome)
         self._measure(ref, held, told, outcome)
         await self._report(ref, held, status_of(held, outcome, _now()))
         return self._settle(ref, held, outcome)
@@ -144,6 +146,7 @@ class Reconciler:
             return ReconcileResult.UNCHANGED
         told = provenance_of_deletion(body)
         outcome = await self._registry.delete(_change(ref, body, told))
+        self._tell(ref, outcome)
         if not isinstance(outcome, Recorded | Unchanged):
             await self._report(ref, body, deletion_status_of(body, outcome, _now()))
             return self._settle(ref, body, outcome)
@@ -158,6 +161,7 @@ class Reconciler:
     async def _record_disappearance(self, ref: EntityRef, body: Body) -> ReconcileResult:
         """Somebody took the finalizer off by hand: the log must still learn of the deletion."""
         outcome = await self._registry.delete(_change(ref, body, provenance_of_deletion(body)))
+        self._tell(ref, outcome)
         if isinstance(outcome, Recorded | Unchanged):
             self._objects.forget(ref)
             self._queue.succeeded(ref)
@@ -198,6 +202,24 @@ class Reconciler:
         self._queue.succeeded(ref)
         return _RESULTS[type(outcome)]
 
+    def _tell(self, ref: EntityRef, outcome: Outcome) -> None:
+        """One log line per change of the log, or per refusal; never a value of the spec."""
+        match outcome:
+            case Recorded(events=events):
+                told = {
+                    "events": [event.type for event in events],
+                    "version": outcome.state.version,
+                    "correlation_id": str(events[-1].correlation_id),
+                }
+                _log.info("recorded", extra={**_about(ref), **told})
+            case WaitingFor(errors=errors) | Refused(errors=errors):
+                complaints = [f"{error.field} {error.code}" for error in errors]
+                _log.info("not accepted", extra={**_about(ref), "complaints": complaints})
+            case Unavailable(why=why):
+                _log.warning("not recorded yet: %s", why, extra=_about(ref))
+            case Unchanged():
+                pass
+
     def _measure(self, ref: EntityRef, body: Body, told: Provenance, outcome: Outcome) -> None:
         skipped = skipped_generations(body)
         if skipped:
@@ -225,7 +247,11 @@ def _annotation(body: Body, name: str) -> str | None:
 
 def _about(ref: EntityRef) -> dict[str, Any]:
     return {
-        "object": {"kind": ref.aggregate_type, "namespace": ref.namespace, "name": ref.name},
+        "object": {
+            "kind": KINDS[ref.aggregate_type].kind,
+            "namespace": ref.namespace,
+            "name": ref.name,
+        },
     }
 
 

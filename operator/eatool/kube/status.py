@@ -38,7 +38,7 @@ def status_of(body: Mapping[str, Any], outcome: Outcome, now: datetime) -> Body:
     requested = (metadata.get("annotations") or {}).get(RECONCILE_AT)
     status: Body = {
         "observedGeneration": generation,
-        "skippedGenerations": old.get("skippedGenerations", 0) + skipped_generations(body),
+        "skippedGenerations": _skipped_so_far(body) or None,
         "streamVersion": outcome.state.version,
         **_last_event(old, outcome.last, outcome),
         "lastHandledReconcileAt": requested,
@@ -110,6 +110,11 @@ def skipped_generations(body: Mapping[str, Any]) -> int:
     return int(max(0, body["metadata"]["generation"] - max(observed, 0) - 1))
 
 
+def _skipped_so_far(body: Mapping[str, Any]) -> int:
+    before = (body.get("status") or {}).get("skippedGenerations", 0)
+    return int(before) + skipped_generations(body)
+
+
 def _unavailable(outcome: Unavailable) -> list[Condition]:
     return in_progress("StoreUnavailable", outcome.why, status="Unknown")
 
@@ -153,8 +158,14 @@ def _effective(state: EntityState, written: Mapping[str, Any]) -> Body:
     return {
         name: value
         for name, value in canonical.items()
-        if value != written.get(name) and value not in ([], {})
+        if value not in ([], {}) and not _means_the_same(value, written.get(name))
     }
+
+
+def _means_the_same(canonical: object, written: object) -> bool:
+    if isinstance(canonical, list) and isinstance(written, list):
+        return canonical == sorted(set(written))  # lists of the registry are sets
+    return canonical == written
 
 
 def _told(errors: Iterable[FieldError]) -> str:

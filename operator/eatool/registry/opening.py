@@ -38,14 +38,15 @@ async def open_registry(
     dry_run: bool = False,
     around: Callable[[Appender], Appender] = lambda appender: appender,
 ) -> AsyncIterator[OpenRegistry]:
-    """Open the log at ``url``, create or upgrade its schema, and close it afterwards.
+    """Open the log at ``url`` and close it afterwards.
 
-    With ``dry_run`` nothing is recorded (:class:`Rehearsal`). ``around`` wraps the appender, to
+    With ``migrate`` its schema is created or brought up to date first. With ``dry_run`` nothing is recorded (:class:`Rehearsal`). ``around`` wraps the appender, to
     measure it. ``ValueError`` for a URL that is
     none or of another database; ``StoreUnavailable`` and driver errors pass through.
     """
     engine = open_engine(url)
-    upgrade(engine)
+    if migrate:
+        upgrade(engine)
     store = SqlEventStore(engine, projections=[ReadModels()], upcast=upcast)
     landscape = SqlLandscape(engine)
     appender = GroupCommit(store)

@@ -1,0 +1,3 @@
+from eatool.cli import main
+
+main()

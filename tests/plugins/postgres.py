@@ -7,7 +7,6 @@ not run; with ``EATOOL_REQUIRE_POSTGRES=1`` they fail.
 
 from __future__ import annotations
 
-import ctypes
 import os
 import pwd
 import shutil
@@ -16,15 +15,15 @@ import socket
 import subprocess
 import tempfile
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 from uuid import uuid4
 
 import psycopg
 import pytest
 
-_PR_SET_PDEATHSIG = 1
 _HINT = "PostgreSQL server binaries not found: apt-get install postgresql"
 
 
@@ -85,18 +84,10 @@ def _unprivileged() -> pwd.struct_passwd | None:
     raise RuntimeError("running as root without a postgres or nobody user to run the server as")
 
 
-def _child_setup(user: pwd.struct_passwd | None) -> Callable[[], None]:
-    libc = ctypes.CDLL(None, use_errno=True)
-
-    def setup() -> None:
-        if user is not None:
-            os.setgroups([])
-            os.setgid(user.pw_gid)
-            os.setuid(user.pw_uid)
-        # After the change of user, which clears it. SIGQUIT is an immediate shutdown.
-        libc.prctl(_PR_SET_PDEATHSIG, signal.SIGQUIT)
-
-    return setup
+def _dying_with_us() -> list[str]:
+    """Prefix of a command that must not survive this process (SIGQUIT: immediate shutdown)."""
+    setpriv = shutil.which("setpriv")
+    return [setpriv, "--pdeathsig", "QUIT", "--"] if setpriv else []
 
 
 def _free_port() -> int:
@@ -109,10 +100,12 @@ class PostgresServer:
     """Start, restart and stop one cluster in a directory of its own."""
 
     def __init__(self, binaries: Path) -> None:
-        self._user = _unprivileged()
+        user = _unprivileged()
         self._home = Path(tempfile.mkdtemp(prefix="eatool-pg-"))
-        if self._user is not None:
-            os.chown(self._home, self._user.pw_uid, self._user.pw_gid)
+        self._identity: dict[str, Any] = {}
+        if user is not None:
+            os.chown(self._home, user.pw_uid, user.pw_gid)
+            self._identity = {"user": user.pw_uid, "group": user.pw_gid, "extra_groups": []}
         self.cluster = Cluster(_free_port(), self._home, binaries)
         self._process: subprocess.Popen[bytes] | None = None
         self._run(
@@ -131,7 +124,7 @@ class PostgresServer:
             cwd=self._home,
             capture_output=True,
             check=False,
-            preexec_fn=_child_setup(self._user),
+            **self._identity,
         )
         if done.returncode:
             raise RuntimeError(f"{program} failed: {done.stderr.decode()}")
@@ -141,6 +134,7 @@ class PostgresServer:
         with (self._home / "log").open("ab") as log:
             self._process = subprocess.Popen(
                 [
+                    *_dying_with_us(),
                     self.cluster.bin / "postgres",
                     "-D",
                     "data",
@@ -160,7 +154,7 @@ class PostgresServer:
                 cwd=self._home,
                 stdout=log,
                 stderr=log,
-                preexec_fn=_child_setup(self._user),
+                **self._identity,
             )
         deadline = time.monotonic() + 30
         while True:

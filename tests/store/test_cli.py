@@ -1,0 +1,60 @@
+"""The commands people look after a log with."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner
+from sqlalchemy import text
+from tests.store.support import append
+
+from eatool.store.cli import store, verify
+from eatool.store.sql.log import SqlEventStore
+
+
+@pytest.fixture
+def runner() -> CliRunner:
+    return CliRunner()
+
+
+def test_a_log_from_nothing_to_verified(runner: CliRunner, tmp_path: Path) -> None:
+    options = ["--store", f"sqlite:///{tmp_path / 'log.db'}"]
+    before = runner.invoke(store, ["info", *options])
+    assert before.exit_code == 0
+    assert "position:    -" in before.stdout
+    assert "schema at" in runner.invoke(store, ["migrate", *options]).stdout
+    facts = json.loads(runner.invoke(store, ["info", *options, "--output", "json"]).stdout)
+    assert (facts["position"], facts["at_head"]) == (0, True)
+    for command in ("chain", "ordering"):
+        assert runner.invoke(verify, [command, *options]).exit_code == 0
+
+
+def test_a_broken_log(runner: CliRunner, log: SqlEventStore, url: str) -> None:
+    log.append(append("a", 0, 3))
+    with log.engine.begin() as connection:
+        connection.execute(text("UPDATE log SET position = 4"))
+    result = runner.invoke(verify, ["chain", "--store", url])
+    assert result.exit_code == 1
+    assert "BROKEN at position 4 (position)" in result.stdout
+    result = runner.invoke(verify, ["ordering", "--store", url, "--output", "json"])
+    assert result.exit_code == 1
+    assert json.loads(result.stdout)["fault"]["position"] == 4
+    assert runner.invoke(verify, ["chain", "--store", url, "--to", "3"]).exit_code == 0
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code"),
+    [
+        (["chain", "--store", "mysql://x/y"], 2),
+        (["chain", "--store", "nonsense"], 2),
+        (["chain", "--store", "postgresql://x@127.0.0.1:1/y"], 1),
+        (["ordering", "--store", "sqlite:///x.db", "--follow", "1", "--to", "3"], 2),
+    ],
+)
+def test_trouble_is_one_line(runner: CliRunner, arguments: list[str], code: int) -> None:
+    result = runner.invoke(verify, arguments)
+    assert result.exit_code == code
+    assert "Traceback" not in result.output
+    assert "Error: " in result.stderr

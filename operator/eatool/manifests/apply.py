@@ -12,7 +12,7 @@ from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from uuid import uuid5
 
-from eatool.domain.errors import SpecInvalid
+from eatool.domain.errors import Code, SpecInvalid
 from eatool.domain.identity import ID_NAMESPACE, EntityRef
 from eatool.domain.parsing import parse
 from eatool.manifests.loader import Manifest
@@ -69,7 +69,27 @@ async def delete_manifests(
 ) -> list[Result]:
     """Delete, referrers first; results in the order of ``manifests``."""
     run = _Run(registry.delete, provenance, progress)
-    return await run(manifests, waves(manifests)[::-1])
+    results = await run(manifests, waves(manifests)[::-1])
+    loop = _holding_each_other(results)
+    if not loop:
+        return results
+    # Nothing but each other keeps these (lineage may run in circles): they go together.
+    registry.pending.terminate(*(manifest.ref for manifest in loop))
+    last = {result.manifest.ref: result for result in await run(loop, [loop])}
+    return [last.get(result.manifest.ref, result) for result in results]
+
+
+def _holding_each_other(results: Sequence[Result]) -> list[Manifest]:
+    """Those refused only because others of them still name them."""
+    held = {
+        result.manifest.ref: result.outcome.blocked_by
+        for result in results
+        if isinstance(result.outcome, Refused)
+        and all(error.code is Code.DELETE_BLOCKED for error in result.outcome.errors)
+    }
+    while outside := {ref for ref, blockers in held.items() if not blockers <= held.keys()}:
+        held = {ref: blockers for ref, blockers in held.items() if ref not in outside}
+    return [result.manifest for result in results if result.manifest.ref in held]
 
 
 @dataclass(frozen=True, slots=True)

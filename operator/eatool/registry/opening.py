@@ -35,14 +35,22 @@ async def open_registry(
     url: str,
     *,
     policy: Policy | None = None,
+    migrate: bool = True,
     dry_run: bool = False,
     around: Callable[[Appender], Appender] = lambda appender: appender,
 ) -> AsyncIterator[OpenRegistry]:
     """Open the log at ``url`` and close it afterwards.
 
-    With ``migrate`` its schema is created or brought up to date first. With ``dry_run`` nothing is recorded (:class:`Rehearsal`). ``around`` wraps the appender, to
-    measure it. ``ValueError`` for a URL that is
-    none or of another database; ``StoreUnavailable`` and driver errors pass through.
+    Args:
+        url: ``sqlite:///path`` or ``postgresql://...``.
+        policy: governance switches; none on by default.
+        migrate: create the schema, or bring it up to date, first.
+        dry_run: record nothing (:class:`Rehearsal`).
+        around: wraps the appender, to measure it.
+
+    ``ValueError`` for a URL that is none or of another database; ``StoreUnavailable`` and driver
+    errors pass through.
+
     """
     engine = open_engine(url)
     if migrate:

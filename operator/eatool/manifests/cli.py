@@ -1,0 +1,111 @@
+"""``eatool apply``: record manifests without a cluster."""
+
+from __future__ import annotations
+
+import getpass
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+
+import click
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+
+from eatool.manifests.apply import Result, apply_manifests, delete_manifests
+from eatool.manifests.loader import ManifestsInvalid, load
+from eatool.manifests.report import as_json, lines, summary, table
+from eatool.registry.change import ActorType, Provenance, Source, Trust
+from eatool.registry.cli import output_option, show, store_option, to_json, with_registry
+from eatool.registry.opening import OpenRegistry
+
+
+@click.command()
+@click.option(
+    "--filename",
+    "-f",
+    "paths",
+    multiple=True,
+    required=True,
+    metavar="PATH",
+    help="File, directory, or - for standard input; may be repeated.",
+)
+@click.option("--recursive", "-R", is_flag=True, help="Descend into directories.")
+@store_option
+@click.option(
+    "--namespace", "-n", default="default", show_default=True, help="Where a manifest names none."
+)
+@click.option("--delete", "deleting", is_flag=True, help="Delete what the manifests name.")
+@click.option("--dry-run", is_flag=True, help="Decide everything, record nothing.")
+@click.option("--actor", help="Who asks; default the user of the operating system.")
+@click.option("--reason", help="Why; quoted in the events.")
+@output_option
+def apply(
+    *,
+    paths: tuple[str, ...],
+    recursive: bool,
+    url: str,
+    namespace: str,
+    deleting: bool,
+    dry_run: bool,
+    actor: str | None,
+    reason: str | None,
+    output: str,
+) -> None:
+    """Record manifests in a store, in dependency order, without a cluster.
+
+    Running it again records nothing, and neither does an operator that finds the same manifests
+    in its cluster. Exit code 0: everything is as desired; 1: something was refused or waits;
+    2: the input cannot be read, nothing was applied.
+    """
+    try:
+        manifests = load(paths, namespace=namespace, recursive=recursive)
+    except ManifestsInvalid as invalid:
+        for error in invalid.errors:
+            click.echo(str(error), err=True)
+        raise SystemExit(2) from None
+    told = Provenance(
+        actor=actor or getpass.getuser(),
+        actor_type=ActorType.USER,
+        trust=Trust.DECLARED,
+        source=Source.IMPORT,
+        reason=reason,
+    )
+    act = delete_manifests if deleting else apply_manifests
+
+    async def run(opened: OpenRegistry) -> list[Result]:
+        with _bar(len(manifests), shown=output == "text") as progress:
+            return await act(opened.registry, manifests, told, progress)
+
+    results = with_registry(url, run, migrate=True, dry_run=dry_run)
+    _tell(results, output, dry_run=dry_run)
+    if not all(result.accepted for result in results):
+        raise SystemExit(1)
+
+
+@contextmanager
+def _bar(total: int, *, shown: bool) -> Iterator[Callable[[Result], None]]:
+    """Progress on a terminal; retried manifests count once."""
+    console = Console(stderr=True)
+    columns = (TextColumn("applying"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
+    hidden = not (shown and console.is_terminal)
+    with Progress(*columns, console=console, transient=True, disable=hidden) as bar:
+        task = bar.add_task("", total=total)
+        seen = set()
+
+        def progress(result: Result) -> None:
+            seen.add(result.manifest.ref)
+            bar.update(task, completed=len(seen))
+
+        yield progress
+
+
+def _tell(results: Sequence[Result], output: str, *, dry_run: bool) -> None:
+    if output == "json":
+        click.echo(to_json([as_json(result, dry_run=dry_run) for result in results]))
+        return
+    if Console().is_terminal:
+        show(table(results, dry_run=dry_run))
+    else:
+        for result in results:
+            for line in lines(result, dry_run=dry_run):
+                click.echo(line)
+    click.echo(summary(results, dry_run=dry_run))

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-import logging
 import signal
 import threading
 from collections.abc import Callable
 from contextlib import AsyncExitStack, suppress
 
 import kopf
+import structlog
 
 from eatool.api.app import create_app
 from eatool.api.health import Check, Health
@@ -38,7 +38,7 @@ from eatool.telemetry.recording import MeasuredAppender
 #: The one destination that settings can name.
 DESTINATION = "default"
 
-_log = logging.getLogger("eatool.runtime")
+_log: structlog.stdlib.BoundLogger = structlog.get_logger("eatool.runtime")
 
 _SAMPLING = 1.0
 _RELAY_RESTART = 5.0
@@ -92,7 +92,7 @@ async def run(settings: Settings) -> None:
             registry=metrics.registry, metrics=metrics, checks=_checks(log.store, operator)
         )
         port = await stack.enter_async_context(serve(app, settings.http_host, settings.http_port))
-        _log.info("ready to watch", extra={"entities": known, "http_port": port})
+        _log.info("ready to watch", entities=known, http_port=port)
         background = [asyncio.create_task(_sample(log.store, metrics))]
         if settings.broker_url is not None:
             url = settings.broker_url.get_secret_value()
@@ -202,6 +202,6 @@ async def _store_reachable(store: SqlEventStore) -> Health:
     try:
         await asyncio.to_thread(store.head)
     except Exception as error:
-        _log.warning("store unreachable: %s", type(error).__name__)
+        _log.warning("store unreachable", error=type(error).__name__)
         return Health(ok=False, why="unreachable")
     return Health(ok=True)

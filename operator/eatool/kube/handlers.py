@@ -40,9 +40,9 @@ def handlers(operator: Operator) -> kopf.OperatorRegistry:
 
 def configure(settings: kopf.OperatorSettings) -> None:
     """Settings of kopf; only what differs from its defaults."""
-    # Log lines would become Kubernetes events, one API request each; condition transitions are
+    # Log lines must not become Kubernetes events, one API request each; condition transitions are
     # announced instead, on purpose and rarely.
-    settings.posting.enabled = False
+    settings.posting.loggers = False
     # One worker task per object ends soon after its last event: sightings are handed over at
     # once, so keeping 10,000 of them idle only costs memory.
     settings.queueing.idle_timeout = 1.0

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import logging
 from collections import Counter
 from collections.abc import Collection
 from time import time
@@ -25,8 +24,6 @@ from eatool.store.port import EventStore
 from eatool.telemetry.metrics import ReconcileMetrics
 
 Body = dict[str, Any]
-
-_log = logging.getLogger("eatool.operator")
 
 
 class Operator:

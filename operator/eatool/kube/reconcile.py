@@ -7,11 +7,12 @@ reports), the finalizer is released after the deletion is in the log.
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Callable
 from datetime import UTC, datetime
 from time import perf_counter
 from typing import Any, Protocol
+
+import structlog
 
 from eatool.domain.identity import EntityRef
 from eatool.domain.kinds import KINDS
@@ -44,7 +45,7 @@ Body = dict[str, Any]
 #: Told about a status that changed: old conditions' Ready reason, new body.
 Announce = Callable[[Body, Body], None]
 
-_log = logging.getLogger("eatool.reconcile")
+_log: structlog.stdlib.BoundLogger = structlog.get_logger("eatool.reconcile")
 
 _RESULTS: dict[type[Outcome], ReconcileResult] = {
     Recorded: ReconcileResult.SUCCESS,
@@ -107,11 +108,11 @@ class Reconciler:
                 delay = self._queue.retry(ref)
                 if error.retry_after is not None and error.retry_after > delay:
                     self._queue.add_after(ref, error.retry_after)
-                _log.warning("API server: %s", error, extra=_about(ref))
+                _log.warning("API server", why=str(error), **_about(ref))
                 result = ReconcileResult.RETRY
             except Exception:
                 self._queue.retry(ref)
-                _log.exception("reconcile failed", extra=_about(ref))
+                _log.exception("reconcile failed", **_about(ref))
                 result = ReconcileResult.ERROR
         self._metrics.reconciled(entity, result, perf_counter() - started)
 
@@ -211,12 +212,12 @@ class Reconciler:
                     "version": outcome.state.version,
                     "correlation_id": str(events[-1].correlation_id),
                 }
-                _log.info("recorded", extra={**_about(ref), **told})
+                _log.info("recorded", **_about(ref), **told)
             case WaitingFor(errors=errors) | Refused(errors=errors):
                 complaints = [f"{error.field} {error.code}" for error in errors]
-                _log.info("not accepted", extra={**_about(ref), "complaints": complaints})
+                _log.info("not accepted", **_about(ref), complaints=complaints)
             case Unavailable(why=why):
-                _log.warning("not recorded yet: %s", why, extra=_about(ref))
+                _log.warning("not recorded yet", why=why, **_about(ref))
             case Unchanged():
                 pass
 

@@ -8,9 +8,10 @@ delivered. Such objects are taken from the listing, counted, and readiness says 
 from __future__ import annotations
 
 import asyncio
-import logging
 from time import monotonic
 from typing import Any, Protocol
+
+import structlog
 
 from eatool.domain.identity import EntityRef
 from eatool.domain.kind import EntityKind
@@ -22,7 +23,7 @@ from eatool.telemetry.metrics import ReconcileMetrics
 
 Body = dict[str, Any]
 
-_log = logging.getLogger("eatool.resync")
+_log: structlog.stdlib.BoundLogger = structlog.get_logger("eatool.resync")
 
 #: What the watches may lag behind a listing before they are called deaf, seconds.
 _GRACE = 10.0
@@ -76,7 +77,7 @@ class Resync:
             try:
                 await self.once()
             except ApiUnavailable as error:
-                _log.warning("resync put off: %s", error)
+                _log.warning("resync put off", why=str(error))
                 await asyncio.sleep(min(30.0, self._interval))
                 continue
             await asyncio.sleep(self._interval)
@@ -98,7 +99,7 @@ class Resync:
         for kind in KINDS.values():
             self._metrics.watch_missed(kind.aggregate_type, missed.get(kind.aggregate_type, 0))
         if missed:
-            _log.warning("watches missed objects", extra={"missed": missed})
+            _log.warning("watches missed objects", missed=missed)
         self._deaf = frozenset(missed)
         self._finished = monotonic()
 

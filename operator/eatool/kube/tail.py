@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-import logging
+
+import structlog
 
 from eatool.registry.arrivals import Arrivals
 from eatool.store.port import EventStore, StoreUnavailable
 
-_log = logging.getLogger("eatool.tail")
+_log: structlog.stdlib.BoundLogger = structlog.get_logger("eatool.tail")
 
 _POLL = 2.0
 _PAGE = 1000
@@ -35,7 +36,7 @@ class LogTail:
                     position = (await asyncio.to_thread(self._store.head)).position
                 events = await asyncio.to_thread(self._store.read_all, after=position, limit=_PAGE)
             except StoreUnavailable as error:
-                _log.warning("store unavailable: %s", error)
+                _log.warning("store unavailable", why=str(error))
                 events = []
             if events:
                 self._arrivals.changed(*{event.ref for event in events})

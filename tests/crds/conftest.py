@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from http import HTTPStatus
+from pathlib import Path
 
 import pytest
-from tests.crds.server import Registry, apply
+from tests.crds.server import Kubectl, Registry, apply
 
 from eatool.dev.apiclient import ApiClient
+from eatool.dev.controlplane import ControlPlane
 from eatool.domain.kind import EntityKind
 from eatool.domain.kinds import KINDS
 from eatool.kube.schema.admission import POLICY_NAME, actor_policy
@@ -26,8 +29,7 @@ def crds(admin: ApiClient) -> None:
     """All CRDs, established and served."""
     for kind in KINDS.values():
         apply(admin, f"{CRDS}/{crd_name(kind)}", custom_resource_definition(kind))
-    for kind in KINDS.values():
-        wait_for(lambda kind=kind: _served(admin, kind))
+    wait_for(lambda: all(_served(admin, kind) for kind in KINDS.values()))
 
 
 @pytest.fixture
@@ -36,26 +38,35 @@ def registry(crds: None, admin: ApiClient, namespace: str) -> Registry:
     return Registry(admin, namespace)
 
 
-@pytest.fixture(scope="module")
-def actor_stamps(crds: None, admin: ApiClient) -> Iterator[None]:
-    """The admission policy, in force; only for this module."""
+@pytest.fixture
+def run(control_plane: ControlPlane, kubectl: Path, registry: Registry) -> Kubectl:
+    """kubectl as the administrator."""
+    return Kubectl(kubectl, control_plane.kubeconfig, registry.namespace)
+
+
+@contextmanager
+def stamping(admin: ApiClient) -> Iterator[None]:
+    """Have the admission policy in force, and out of force again afterwards."""
     policy, binding = actor_policy(tuple(KINDS.values()))
     apply(admin, POLICY, policy)
     apply(admin, BINDING, binding)
-    probe = Registry(admin, "default")
-    wait_for(
-        lambda: (
-            "eatool.io/actor"
-            in probe.call(
-                "POST", "Organization", body=probe.manifest("Organization", "probe", {"name": "x"})
-            )
-            .body["metadata"]
-            .get("annotations", {})
-        )
-    )
+    wait_for(lambda: _stamps(admin))
     yield
     admin.call("DELETE", BINDING)
     admin.call("DELETE", POLICY)
+    wait_for(lambda: not _stamps(admin))
+
+
+@pytest.fixture(scope="module")
+def actor_stamps(crds: None, admin: ApiClient) -> Iterator[None]:
+    """The admission policy, only for this module."""
+    with stamping(admin):
+        yield
+
+
+def _stamps(admin: ApiClient) -> bool:
+    reply = Registry(admin, "default").create("Organization", {"name": "Probe"})
+    return "annotations" in reply.body["metadata"]
 
 
 def _served(admin: ApiClient, kind: EntityKind) -> bool:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import subprocess
 from collections.abc import Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from eatool.dev.apiclient import ApiClient, Reply
@@ -91,3 +93,26 @@ def causes(reply: Reply) -> set[Cause]:
     """The complaints of a refusal, as (field, message)."""
     details = reply.body.get("details", {}).get("causes", ())
     return {Cause(cause.get("field", ""), cause["message"]) for cause in details}
+
+
+@dataclass(frozen=True)
+class Kubectl:
+    """kubectl as one user, in one namespace."""
+
+    program: Path
+    kubeconfig: Path
+    namespace: str
+
+    def __call__(self, *arguments: str, stdin: str | None = None) -> str:
+        """What it prints; fails with what it says on standard error."""
+        command = [
+            str(self.program),
+            f"--kubeconfig={self.kubeconfig}",
+            f"--namespace={self.namespace}",
+            *arguments,
+        ]
+        done = subprocess.run(
+            command, input=stdin, capture_output=True, text=True, check=False, timeout=60
+        )
+        assert done.returncode == 0, done.stderr
+        return done.stdout

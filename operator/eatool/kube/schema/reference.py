@@ -14,12 +14,12 @@ import yaml
 from eatool.domain.fields import NAME_MAX
 from eatool.domain.kind import EntityKind, Ref
 from eatool.domain.rules import StateMachine
-from eatool.kube.contract import APPROVAL, OVERRIDE, REASON
 from eatool.kube.schema.crd import CATEGORY, root_rules, spec_schema
 from eatool.kube.schema.fields import fields_of
 from eatool.kube.schema.status import status_schema
 from eatool.kube.schema.structural import JsonObject, prose
 from eatool.kube.schema.yaml_text import HEADER
+from eatool.registry.annotations import APPROVAL, OVERRIDE, REASON
 
 _MARK = f"<!-- {HEADER} -->"
 

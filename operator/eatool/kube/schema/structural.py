@@ -195,7 +195,7 @@ def _pattern(source: JsonObject, path: str) -> JsonObject:
     if found := _NOT_RE2.search(pattern):
         raise UnsupportedSchema(path, f"pattern has {found.group()!r}, RE2 has not")
     legal = source.get(LEGAL_KEYWORD)
-    if legal is None:
+    if legal is None or "format" in source:  # a date is no text to CEL
         return {"pattern": pattern}
     # As a CEL rule, because its message can say what is legal; the message of ``pattern`` is the
     # expression itself, which nobody reads.

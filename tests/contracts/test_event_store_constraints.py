@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from concurrent.futures import ThreadPoolExecutor
+from typing import Any
 
 import pytest
 from tests.store.stores import Opener
@@ -51,7 +52,7 @@ def test_the_holder_keeps_its_key(store: EventStore) -> None:
 
 @pytest.mark.parametrize("release", [{"keys": keys("other")}, {}, {"no_referrers": True}])
 def test_a_key_is_released_by_a_change_and_by_a_deletion(
-    store: EventStore, release: dict[str, object]
+    store: EventStore, release: dict[str, Any]
 ) -> None:
     store.append(append("a", 0, keys=keys("k")))
     store.append(append("a", 1, **release))
@@ -110,7 +111,7 @@ def test_a_named_entity_is_not_deleted(store: EventStore, hard: bool) -> None:
 
 @pytest.mark.parametrize("release", [{}, {"references": naming("c")}, {"no_referrers": True}])
 def test_a_reference_is_dropped_by_a_change_and_by_a_deletion(
-    store: EventStore, release: dict[str, object]
+    store: EventStore, release: dict[str, Any]
 ) -> None:
     store.append(append("b", 0), append("a", 0, references=naming("b")))
     store.append(append("a", 1, **release))

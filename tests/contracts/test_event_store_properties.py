@@ -95,9 +95,9 @@ def test_any_interleaving(shared: EventStore, steps: list[list[Step]]) -> None:
         versions = [e.version for e in recorded if e.stream_id.endswith(f"/{stream}")]
         assert versions == list(range(1, model.versions[stream] + 1))
     previous = start.hash if start.position else GENESIS
-    for each in recorded:
-        assert each.previous_hash == previous
-        previous = each.hash
+    for found in recorded:
+        assert found.previous_hash == previous
+        previous = found.hash
     for transaction in model.accepted:
         assert store.append(*transaction).repeated
     assert store.head().position == start.position + len(recorded)

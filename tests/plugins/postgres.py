@@ -24,7 +24,7 @@ from uuid import uuid4
 import psycopg
 import pytest
 
-_HINT = "PostgreSQL server binaries not found: apt-get install postgresql"
+HINT = "PostgreSQL server binaries not found: apt-get install postgresql"
 
 
 @dataclass(frozen=True)
@@ -186,8 +186,8 @@ def postgres_server() -> Iterator[PostgresServer]:
     binaries = find_binaries()
     if binaries is None:
         if os.environ.get("EATOOL_REQUIRE_POSTGRES") == "1":
-            pytest.fail(_HINT)
-        pytest.skip(_HINT)
+            pytest.fail(HINT)
+        pytest.skip(HINT)
     server = PostgresServer(binaries)
     try:
         server.start()
@@ -209,8 +209,8 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
     skipped = [
         report
         for report in terminalreporter.stats.get("skipped", [])
-        if _HINT in str(report.longrepr)
+        if HINT in str(report.longrepr)
     ]
     if skipped:
         terminalreporter.section("PostgreSQL NOT TESTED", red=True, bold=True)
-        terminalreporter.line(f"{len(skipped)} tests did not run. {_HINT}", red=True)
+        terminalreporter.line(f"{len(skipped)} tests did not run. {HINT}", red=True)

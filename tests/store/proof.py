@@ -25,15 +25,15 @@ def _change_mind() -> None:
     raise Gone
 
 
-def write(url: str, seed: int, until: float, journal: Path) -> None:
-    """Append at random until ``until`` (epoch seconds).
+def write(url: str, seed: int, halt: Path, journal: Path) -> None:
+    """Append at random until ``halt`` exists.
 
     The journal gets ``+ id`` for each acknowledged event, ``- id`` for each rolled back one.
     """
     chance = random.Random(seed)
     store = SqlEventStore(open_engine(url))
     with journal.open("a", buffering=1) as book:
-        while time.time() < until:
+        while not halt.exists():
             action = chance.choice((_single, _batch, _joined))
             with suppress(AppendRefused, StoreUnavailable):
                 for sign, transaction in action(store, chance):

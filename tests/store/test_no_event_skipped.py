@@ -16,7 +16,7 @@ from eatool.store.sql.engine import open_engine
 from eatool.store.sql.log import SqlEventStore
 from eatool.store.verify import verify_chain
 
-WRITERS, READERS, SECONDS = 4, 2, 6.0
+WRITERS, READERS, SECONDS = 4, 2, 5.0
 KILLED = 2
 
 
@@ -24,13 +24,12 @@ KILLED = 2
 def test_seen_is_committed(database: str, tmp_path: Path, request: pytest.FixtureRequest) -> None:
     url = database_url(database, tmp_path, request)
     spawn = multiprocessing.get_context("spawn")
-    stop = tmp_path / "stop"
+    halt, stop = tmp_path / "halt", tmp_path / "stop"
     journals = [tmp_path / f"writer{number}" for number in range(WRITERS + KILLED)]
     seen = [tmp_path / f"reader{number}" for number in range(READERS)]
     readers = [spawn.Process(target=proof.tail, args=(url, stop, path)) for path in seen]
-    until = time.time() + SECONDS
     writers = [
-        spawn.Process(target=proof.write, args=(url, number, until, path))
+        spawn.Process(target=proof.write, args=(url, number, halt, path))
         for number, path in enumerate(journals)
     ]
     everyone = readers + writers
@@ -38,9 +37,12 @@ def test_seen_is_committed(database: str, tmp_path: Path, request: pytest.Fixtur
         for process in everyone:
             process.start()
         wait_for_activity(journals)
+        until = time.monotonic() + SECONDS
         for victim in writers[:KILLED]:
             time.sleep(random.uniform(0.2, 1.0))  # any moment will do
             victim.kill()
+        time.sleep(max(0.0, until - time.monotonic()))
+        halt.touch()
         for process in writers:
             process.join(60)
         stop.touch()
@@ -67,10 +69,10 @@ def test_seen_is_committed(database: str, tmp_path: Path, request: pytest.Fixtur
 
 
 def wait_for_activity(journals: list[Path]) -> None:
-    """Until the writers that will be killed have written something."""
-    deadline = time.time() + 30
-    while not all(path.exists() and path.stat().st_size for path in journals[:KILLED]):
-        assert time.time() < deadline
+    """Until every writer has written something."""
+    deadline = time.monotonic() + 60
+    while not all(path.exists() and path.stat().st_size for path in journals):
+        assert time.monotonic() < deadline
         time.sleep(0.05)
 
 

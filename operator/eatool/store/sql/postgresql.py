@@ -20,10 +20,10 @@ from eatool.store.sql.changes import Rows, Wanted
 COPY_FROM: Final = 8
 
 _COLUMNS = ", ".join(EVENT_COLUMNS)
-_INSERT = " ".join(
+INSERT_EVENT = " ".join(
     ("INSERT INTO event (", _COLUMNS, ") VALUES (", ", ".join(["%s"] * len(EVENT_COLUMNS)), ")")
 )
-_COPY = f"COPY event ({_COLUMNS}) FROM STDIN"
+COPY_EVENTS = f"COPY event ({_COLUMNS}) FROM STDIN"
 _SELECT = " ".join(
     (
         "SELECT",
@@ -188,7 +188,7 @@ def _put(raw: psycopg.Connection[tuple[Any, ...]], rows: Rows, *, with_events: b
     cursor = raw.cursor()
     if with_events:
         for event in rows.events:
-            cursor.execute(_INSERT, event)
+            cursor.execute(INSERT_EVENT, event)
     streams = [
         (stream_id, head.version, head.alive, category_of(stream_id))
         for stream_id, head in rows.streams
@@ -206,7 +206,7 @@ def _put(raw: psycopg.Connection[tuple[Any, ...]], rows: Rows, *, with_events: b
 
 
 def _copy(raw: psycopg.Connection[tuple[Any, ...]], events: Sequence[StoredEvent]) -> None:
-    with raw.cursor() as cursor, cursor.copy(_COPY) as copy:
+    with raw.cursor() as cursor, cursor.copy(COPY_EVENTS) as copy:
         for event in events:
             copy.write_row(event)
 

@@ -18,7 +18,7 @@ from eatool.store.sql.backend import EVENT_COLUMNS
 from eatool.store.sql.changes import Rows, Wanted
 
 _COLUMNS = ", ".join(EVENT_COLUMNS)
-_INSERT = " ".join(
+INSERT_EVENT = " ".join(
     ("INSERT INTO event (", _COLUMNS, ") VALUES (", ", ".join("?" * len(EVENT_COLUMNS)), ")")
 )
 _SELECT = " ".join(("SELECT", _COLUMNS, "FROM event"))
@@ -125,7 +125,7 @@ class SqliteBackend:
     ) -> None:
         """See :class:`~eatool.store.sql.backend.Backend`."""
         cursor = _cursor(connection)
-        cursor.executemany(_INSERT, [_to_row(event) for event in rows.events])
+        cursor.executemany(INSERT_EVENT, [event_row(event) for event in rows.events])
         cursor.executemany(
             _PUT_STREAM,
             [
@@ -215,7 +215,8 @@ def _parse_time(text: str) -> datetime:
     return datetime.fromisoformat(text).replace(tzinfo=UTC)
 
 
-def _to_row(event: StoredEvent) -> tuple[object, ...]:
+def event_row(event: StoredEvent) -> tuple[object, ...]:
+    """The row as SQLite keeps it."""
     return (
         event.position,
         event.stream_id,

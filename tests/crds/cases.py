@@ -183,6 +183,12 @@ BY_SCHEMA = (
         'must be of type date-time: "yesterday"',
         {"lastVerifiedAt": "yesterday"},
     ),
+    Refused(
+        "Relation",
+        "spec.effectiveFrom",
+        "should match 'Z$'",
+        {"effectiveFrom": "2026-06-01T00:00:00+02:00"},
+    ),
 )
 
 _PART_OF = {

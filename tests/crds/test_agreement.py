@@ -19,7 +19,7 @@ ANY_SPEC = st.sampled_from(sorted(KINDS)).flatmap(
 
 
 @pytest.mark.usefixtures("crds")
-@settings(max_examples=60, deadline=None, derandomize=True)
+@settings(max_examples=100, deadline=None, derandomize=True)
 @given(ANY_SPEC)
 def test_accepted_specs_pass_admission(admin: ApiClient, drawn: tuple[EntityKind, Raw]) -> None:
     kind, raw = drawn

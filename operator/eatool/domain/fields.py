@@ -204,7 +204,8 @@ def _parse_date(value: object) -> date:
 Timestamp = Annotated[
     datetime,
     BeforeValidator(parse_timestamp),
-    WithJsonSchema({"type": "string", "format": "date-time", "maxLength": 27}),
+    # The format alone would let the API server take other offsets than UTC.
+    WithJsonSchema({"type": "string", "format": "date-time", "pattern": "Z$", "maxLength": 27}),
 ]
 Date = Annotated[
     date,

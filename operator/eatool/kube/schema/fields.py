@@ -61,14 +61,14 @@ def _type(schema: JsonObject) -> str:
 def _legal(schema: JsonObject) -> Iterator[str]:
     if "enum" in schema:
         yield ", ".join(f"`{value}`" for value in schema["enum"])
-    if "pattern" in schema:
-        yield f"matches `{schema['pattern']}`"
     if schema["type"] == "string":
         yield from (
             rule["message"].removeprefix("must be ")
             for rule in schema.get("x-kubernetes-validations", ())
         )
-    if schema.get("format") not in _FORMATS:  # a date has its own length
+    if schema.get("format") not in _FORMATS:  # the type of a date says it all
+        if "pattern" in schema:
+            yield f"matches `{schema['pattern']}`"
         yield from _range(schema, "minLength", "maxLength", "characters")
     yield from _range(schema, "minItems", "maxItems", "items")
     yield from _range(schema, "minimum", "maximum", "")

@@ -1,0 +1,157 @@
+"""What is measured. Each contender gets a fresh, migrated database and returns events/s."""
+
+from __future__ import annotations
+
+import asyncio
+import sqlite3
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+
+import psycopg
+from sqlalchemy import insert, make_url, update
+
+from benchmarks.store import peers, workload
+from benchmarks.store.checks import check_log
+from eatool.store.appender import GroupCommit
+from eatool.store.encoding import StoredEvent
+from eatool.store.sql import tables
+from eatool.store.sql.engine import open_engine
+from eatool.store.sql.log import SqlEventStore
+from eatool.store.sql.postgresql import COPY_EVENTS
+from eatool.store.sql.postgresql import INSERT_EVENT as INSERT_POSTGRESQL
+from eatool.store.sql.sqlite import INSERT_EVENT as INSERT_SQLITE
+from eatool.store.sql.sqlite import event_row
+
+IN_FLIGHT = (1, 16, 128, 512)
+
+#: ``run(url, events)`` -> events per second.
+Run = Callable[[str, int], float]
+
+
+@dataclass(frozen=True, slots=True)
+class Contender:
+    """One line of the table. ``in_flight`` 0 means a single caller without group commit."""
+
+    database: str
+    name: str
+    in_flight: int
+    run: Run
+    events: int
+
+
+def contenders(*, quick: bool) -> Iterator[Contender]:
+    """Everything, in the order of the table; alternated by the caller."""
+    few = 400 if quick else 1500
+    many = {1: few, 16: few * 4, 128: few * 10, 512: few * 16}
+    for database in ("sqlite", "postgresql"):
+        yield Contender(database, "eatool", 0, single, few)
+        yield Contender(database, "SQLAlchemy Core", 0, core_single, few)
+        yield Contender(database, "raw driver", 0, raw(1), few)
+        for name, run in peers.singles(database):
+            yield Contender(database, name, 0, run, few)
+        for in_flight in IN_FLIGHT:
+            yield Contender(database, "eatool", in_flight, grouped(in_flight), many[in_flight])
+            if in_flight > 1:
+                yield Contender(database, "raw driver", in_flight, raw(in_flight), many[in_flight])
+        for name, run in peers.threaded(database):
+            yield Contender(database, name, 16, run, few)
+
+
+def single(url: str, events: int) -> float:
+    """One append, one commit, one caller."""
+    store = SqlEventStore(open_engine(url))
+    appends = list(workload.appends(0, events))
+    store.head()  # connected
+    started = time.perf_counter()
+    for append in appends:
+        store.append(append)
+    took = time.perf_counter() - started
+    check_log(store, {each.events[0].event_id for each in appends})
+    store.close()
+    return events / took
+
+
+def grouped(in_flight: int) -> Run:
+    """``in_flight`` coroutines, each waiting for its append before the next."""
+
+    def run(url: str, events: int) -> float:
+        store = SqlEventStore(open_engine(url))
+        store.head()
+        work = [list(workload.appends(n, events // in_flight)) for n in range(in_flight)]
+
+        async def measure() -> float:
+            async def caller(appends: list[workload.Append]) -> None:
+                for append in appends:
+                    await group.append(append)
+
+            with GroupCommit(store) as group:
+                started = time.perf_counter()
+                await asyncio.gather(*map(caller, work))
+                return time.perf_counter() - started
+
+        took = asyncio.run(measure())
+        sent = {append.events[0].event_id for appends in work for append in appends}
+        check_log(store, sent)
+        store.close()
+        return len(sent) / took
+
+    return run
+
+
+def core_single(url: str, events: int) -> float:
+    """The equivalent by hand: insert the event and move the head, in one transaction."""
+    engine = open_engine(url)
+    rows = [event._asdict() for event in workload.stored_rows(events)]
+    insert_event, move_head = insert(tables.event), update(tables.log)
+    started = time.perf_counter()
+    for row in rows:
+        with engine.begin() as connection:
+            connection.execute(insert_event, row)
+            head = {name: row[name] for name in ("position", "hash", "recorded_at")}
+            connection.execute(move_head, head)
+    took = time.perf_counter() - started
+    engine.dispose()
+    return events / took
+
+
+def raw(batch: int) -> Run:
+    """The ceiling: rows made beforehand, nothing but the insert and the commit."""
+
+    def run(url: str, events: int) -> float:
+        stored = workload.stored_rows(events)
+        batches = [stored[at : at + batch] for at in range(0, len(stored), batch)]
+        write = _raw_sqlite if url.startswith("sqlite") else _raw_postgresql
+        return len(stored) / write(url, batches)
+
+    return run
+
+
+def _raw_sqlite(url: str, batches: list[list[StoredEvent]]) -> float:
+    connection = sqlite3.connect(str(make_url(url).database), isolation_level=None)
+    connection.execute("PRAGMA journal_mode = WAL")
+    connection.execute("PRAGMA synchronous = FULL")
+    rows = [[event_row(event) for event in batch] for batch in batches]
+    started = time.perf_counter()
+    for batch in rows:
+        connection.execute("BEGIN IMMEDIATE")
+        connection.executemany(INSERT_SQLITE, batch)
+        connection.execute("COMMIT")
+    took = time.perf_counter() - started
+    connection.close()
+    return took
+
+
+def _raw_postgresql(url: str, batches: list[list[StoredEvent]]) -> float:
+    plain = make_url(url).set(drivername="postgresql").render_as_string(hide_password=False)
+    with psycopg.connect(plain) as connection, connection.cursor() as cursor:
+        started = time.perf_counter()
+        for batch in batches:
+            if len(batch) == 1:
+                cursor.execute(INSERT_POSTGRESQL, batch[0])
+            else:
+                with cursor.copy(COPY_EVENTS) as copy:
+                    for event in batch:
+                        copy.write_row(event)
+            connection.commit()
+        return time.perf_counter() - started

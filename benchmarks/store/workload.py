@@ -1,0 +1,79 @@
+"""The same bytes for every contender: events of about 300 B data and 140 B metadata."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from uuid import UUID, uuid4
+
+import orjson
+
+from eatool.store.arbiter import LogState
+from eatool.store.batch import Batch, Encoded, encode
+from eatool.store.encoding import GENESIS, StoredEvent
+from eatool.store.port import Append, Head, NewEvent
+
+DATA = {
+    "entity": {
+        "name": "Webshop",
+        "description": "Sells things to people who look for things, around the clock",
+        "owner": "team:checkout",
+        "lifecycle": "active",
+        "criticality": "high",
+        "capability_id": "order-management",
+        "technology": ["python", "postgresql"],
+        "url": None,
+        "pii_flag": True,
+    },
+    "changes": {"owner": {"old": "team:shop", "new": "team:checkout"}},
+}
+METADATA = {
+    "uid": "3f2b0d0e-5f5c-4d0e-9d5b-0c8a7c0f1a2b",
+    "generation": 7,
+    "source": "gitops",
+    "trust": "admission",
+    "reason": "ownership moved",
+    "schema_version": 1,
+}
+TYPE = "ApplicationUpdated.v1"
+STREAMS_PER_CALLER = 8
+
+
+def new_event() -> NewEvent:
+    """One event, as the registry would make it."""
+    return NewEvent(
+        event_id=uuid4(),
+        type=TYPE,
+        data=DATA,
+        metadata=METADATA,
+        actor="system:serviceaccount:argocd:argocd-application-controller",
+        correlation_id=uuid4(),
+        causation_id=None,
+    )
+
+
+def appends(caller: int, count: int) -> Iterator[Append]:
+    """``count`` one-event appends of one caller, over streams that only it writes to."""
+    for number in range(count):
+        stream = f"application/shop/app-{caller:04d}-{number % STREAMS_PER_CALLER}"
+        yield Append(stream, number // STREAMS_PER_CALLER, (new_event(),))
+
+
+def stored_rows(count: int) -> list[StoredEvent]:
+    """The rows those appends become, made outside the measured time for the raw drivers."""
+    batch = Batch(Head(0, GENESIS, None), LogState(), datetime.now(UTC), lambda _: [])
+    for append in appends(0, count):
+        encoded = encode((append,))
+        assert isinstance(encoded, Encoded)
+        batch.decide(encoded)
+    return batch.rows
+
+
+def opaque_state() -> bytes:
+    """What a store of opaque bytes keeps of an event: the same JSON."""
+    return orjson.dumps({"data": DATA, "metadata": METADATA})
+
+
+def uuids(count: int) -> list[UUID]:
+    """Stream identities for a store that wants UUIDs."""
+    return [uuid4() for _ in range(count)]

@@ -95,6 +95,9 @@ class CachedStates:
         self._kept: OrderedDict[EntityRef, Folded] = OrderedDict()
         self._lock = threading.Lock()
 
+    def __len__(self) -> int:
+        return len(self._kept)
+
     def fold(self, ref: EntityRef) -> Folded:
         """The state at the end of the stream, not older than the call."""
         with self._lock:

@@ -1,0 +1,189 @@
+"""Two processes on one database: what each decided alone must still hold together."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from itertools import pairwise
+
+import pytest
+from tests.registry.sites import APPLICATION, SERVER, Gated, change, ref
+
+from eatool.domain.errors import Code
+from eatool.domain.identity import EntityRef
+from eatool.domain.landscape import Landscape
+from eatool.registry.change import Change
+from eatool.registry.opening import OpenRegistry, open_registry
+from eatool.registry.outcome import Outcome, Recorded, Refused, Unavailable, Unchanged, WaitingFor
+from eatool.registry.service import Appender
+
+
+@asynccontextmanager
+async def slow_and_fast(url: str) -> AsyncIterator[tuple[OpenRegistry, Gated, OpenRegistry]]:
+    """Two registries; the first one pauses between its first decision and its append."""
+    gates: list[Gated] = []
+
+    def gated(inner: Appender) -> Appender:
+        gates.append(Gated(inner))
+        return gates[0]
+
+    async with open_registry(url, around=gated) as slow, open_registry(url) as fast:
+        yield slow, gates[0], fast
+
+
+async def overtake(
+    slow: OpenRegistry, gate: Gated, late: Change, fast: OpenRegistry, *early: Change
+) -> Outcome:
+    """``late`` is decided, then ``early`` is recorded elsewhere, then ``late`` is appended."""
+    pending = asyncio.create_task(slow.registry.apply(late))
+    await gate.arrived.wait()
+    for each in early:
+        assert isinstance(await fast.registry.apply(each), Recorded)
+    gate.gate.set()
+    return await pending
+
+
+async def setup(url: str, *changes: Change) -> None:
+    async with open_registry(url) as opened:
+        for each in changes:
+            assert isinstance(await opened.registry.apply(each), Recorded)
+
+
+async def test_a_reference_to_what_was_deleted_meanwhile_waits(url: str) -> None:
+    await setup(url, change("BusinessCapability", "selling", {"name": "Selling"}))
+    async with slow_and_fast(url) as (slow, gate, fast):
+        late = change("Application", "webshop", {**APPLICATION, "capabilityId": "selling"})
+        pending = asyncio.create_task(slow.registry.apply(late))
+        await gate.arrived.wait()
+        gone = await fast.registry.delete(change("BusinessCapability", "selling"))
+        gate.gate.set()
+        assert isinstance(gone, Recorded)
+        assert isinstance(await pending, WaitingFor)
+
+
+async def test_a_deletion_of_what_was_referenced_meanwhile_is_refused(url: str) -> None:
+    await setup(url, change("BusinessCapability", "selling", {"name": "Selling"}))
+    async with slow_and_fast(url) as (slow, gate, fast):
+        pending = asyncio.create_task(slow.registry.delete(change("BusinessCapability", "selling")))
+        await gate.arrived.wait()
+        spec = {**APPLICATION, "capabilityId": "selling"}
+        assert isinstance(await fast.registry.apply(change("Application", "a", spec)), Recorded)
+        gate.gate.set()
+        outcome = await pending
+        assert isinstance(outcome, Refused)
+        assert outcome.errors[0].code is Code.DELETE_BLOCKED
+
+
+async def test_of_two_equal_names_one_is_refused(url: str) -> None:
+    async with slow_and_fast(url) as (slow, gate, fast):
+        outcome = await overtake(
+            slow,
+            gate,
+            change("Application", "shop", {**APPLICATION, "name": "WEBSHOP"}),
+            fast,
+            change("Application", "webshop", APPLICATION),
+        )
+        assert isinstance(outcome, Refused)
+        assert outcome.errors[0].code is Code.ALREADY_EXISTS
+        assert outcome.blocked_by == {ref("Application", "webshop")}
+
+
+async def test_two_moves_do_not_close_a_loop(url: str) -> None:
+    names = ("a", "b", "c", "d")
+    await setup(url, *(change("Organization", name, {"name": name}) for name in names))
+    async with slow_and_fast(url) as (slow, gate, fast):
+        outcome = await overtake(
+            slow,
+            gate,
+            change("Organization", "a", {"name": "a", "parentId": "b"}),
+            fast,
+            change("Organization", "b", {"name": "b", "parentId": "c"}),
+            change("Organization", "c", {"name": "c", "parentId": "a"}),
+        )
+        assert isinstance(outcome, Refused)
+        assert outcome.errors[0].code is Code.CIRCULAR_REFERENCE
+        assert not loops(fast.landscape, [ref("Organization", name) for name in names])
+
+
+async def test_many_moves_at_once_leave_a_tree(url: str) -> None:
+    names = [f"o{index}" for index in range(6)]
+    await setup(url, *(change("Organization", name, {"name": name}) for name in names))
+    async with open_registry(url) as one, open_registry(url) as two:
+        moves = [
+            (site, change("Organization", name, {"name": name, "parentId": parent}))
+            for site, offset in ((one, 1), (two, 2))
+            for name, parent in zip(names, names[offset:] + names[:offset], strict=True)
+        ]
+        outcomes = await asyncio.gather(*(site.registry.apply(move) for site, move in moves))
+        assert not any(isinstance(outcome, Unavailable) for outcome in outcomes)
+        assert not loops(one.landscape, [ref("Organization", name) for name in names])
+
+
+async def test_no_edit_is_lost(url: str) -> None:
+    """Each edit is based on what its writer saw last, or is decided anew."""
+    regions = [f"region-{index}" for index in range(24)]
+    async with open_registry(url) as one, open_registry(url) as two:
+        outcomes = await asyncio.gather(
+            *(
+                (one, two)[index % 2].registry.apply(
+                    change("Server", "db-1", {**SERVER, "region": region}, uid=f"writer-{index}")
+                )
+                for index, region in enumerate(regions)
+            )
+        )
+        assert all(isinstance(outcome, Recorded | Unchanged) for outcome in outcomes)
+        stream = one.store.read_stream("server/default/db-1")
+        assert {event.data["entity"]["region"] for event in stream} == set(regions)
+        for before, after in pairwise(stream):
+            assert after.data["changes"]["region"]["old"] == before.data["entity"]["region"]
+
+
+async def test_two_writers_with_the_same_identity_do_not_pass_for_each_other(url: str) -> None:
+    """Command lines count generations from the same base; their specs still differ."""
+    async with slow_and_fast(url) as (slow, gate, fast):
+        outcome = await overtake(
+            slow,
+            gate,
+            change("Server", "db-1", {**SERVER, "region": "north"}),
+            fast,
+            change("Server", "db-1", {**SERVER, "region": "south"}),
+        )
+        assert isinstance(outcome, Recorded)
+        assert not outcome.repeated
+        stream = fast.store.read_stream("server/default/db-1")
+        assert [event.data["entity"]["region"] for event in stream] == ["south", "north"]
+
+
+async def test_writers_that_are_always_late_give_up_for_now(
+    sqlite_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with open_registry(sqlite_url) as fast:
+        count = 0
+
+        class Overtaken:
+            def __init__(self, inner: Appender) -> None:
+                self._inner = inner
+
+            async def append(self, *appends: object) -> object:
+                nonlocal count
+                count += 1
+                spec = {**SERVER, "region": f"r{count}"}
+                await fast.registry.apply(change("Server", "db-1", spec, uid="fast"))
+                return await self._inner.append(*appends)  # type: ignore[arg-type]  # passed on
+
+        async with open_registry(sqlite_url, around=Overtaken) as slow:  # type: ignore[arg-type]  # same shape
+            outcome = await slow.registry.apply(change("Server", "db-1", SERVER))
+        assert isinstance(outcome, Unavailable)
+        assert count == 10
+
+
+def loops(landscape: Landscape, refs: list[EntityRef]) -> bool:
+    for start in refs:
+        node, steps = landscape.parent(start), 0
+        while node is not None:
+            steps += 1
+            if node == start or steps > len(refs):
+                return True
+            node = landscape.parent(node)
+    return False

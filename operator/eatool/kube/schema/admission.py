@@ -11,7 +11,9 @@ price is small: there is no network in between that could fail, only expressions
 that every request has.
 
 JSONPatch instead of an apply configuration, because only a patch can remove a forged value.
-A deletion has no object to stamp: its actor comes from elsewhere.
+
+Two limits: a deletion has no object to stamp, so its actor comes from elsewhere; and what an object
+claimed before the policy was installed stays until its spec changes, so install the policy first.
 """
 
 from __future__ import annotations
@@ -23,6 +25,11 @@ from eatool.kube.contract import ACTOR, ACTOR_TYPE
 from eatool.kube.schema.structural import JsonObject
 
 POLICY_NAME = "actor.eatool.io"
+
+_DESCRIPTION = (
+    f"Writes the authenticated user into {ACTOR} and {ACTOR_TYPE} of an entity when its spec is "
+    "new or changed, and restores both otherwise, so that nobody can claim to be somebody else."
+)
 
 _STAMPS = f"['{ACTOR}', '{ACTOR_TYPE}']"
 
@@ -93,4 +100,8 @@ def actor_policy(kinds: Sequence[EntityKind]) -> tuple[JsonObject, JsonObject]:
 
 
 def _metadata() -> JsonObject:
-    return {"name": POLICY_NAME, "labels": {"app.kubernetes.io/part-of": "eatool-operator"}}
+    return {
+        "name": POLICY_NAME,
+        "labels": {"app.kubernetes.io/part-of": "eatool-operator"},
+        "annotations": {"kubernetes.io/description": _DESCRIPTION},
+    }

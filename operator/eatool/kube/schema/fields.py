@@ -71,6 +71,7 @@ def _legal(schema: JsonObject) -> Iterator[str]:
             yield f"matches `{schema['pattern']}`"
         yield from _range(schema, "minLength", "maxLength", "characters")
     yield from _range(schema, "minItems", "maxItems", "items")
+    yield from _range(schema, "minProperties", "maxProperties", "entries")
     yield from _range(schema, "minimum", "maximum", "")
     for inner in ("items", "additionalProperties"):
         if inner in schema and (texts := tuple(_legal(schema[inner]))):

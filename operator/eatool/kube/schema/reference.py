@@ -135,10 +135,10 @@ def _fields(kind: EntityKind, kinds: Sequence[EntityKind]) -> str:
 def _target(kind: EntityKind, ref: Ref, by_type: dict[str, EntityKind]) -> str:
     if ref.aggregate_type is not None:
         target = by_type[ref.aggregate_type]
-        what = f"name of a [{target.kind}]({page_name(target)})"
+        what = f"`metadata.name` of [{target.kind}]({page_name(target)})"
     else:
         type_path = kind.spec.path_of(ref.type_field or "").removeprefix("spec.")
-        what = f"name of an entity of the kind in `{type_path}`"
+        what = f"`metadata.name` of an entity of the kind in `{type_path}`"
     if ref.literal_prefix:
         what += f", or `{ref.literal_prefix}` and free text"
     return what + (" (waits until it exists)" if ref.hard else " (only a warning if missing)")

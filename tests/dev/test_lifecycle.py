@@ -158,10 +158,10 @@ def test_a_port_taken_at_the_last_moment_is_exchanged(
 ) -> None:
     from eatool.dev import controlplane
 
-    real = controlplane._free_port
+    real = controlplane.free_port
     taken = int(control_plane.url.rsplit(":", 1)[1])
     monkeypatch.setattr(
-        controlplane, "_free_port", lambda remembered: taken if remembered else real(None)
+        controlplane, "free_port", lambda remembered: taken if remembered else real(None)
     )
     said: list[str] = []
 

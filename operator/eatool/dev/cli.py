@@ -77,7 +77,10 @@ def kubeconfig(directory: Path, user: str | None, groups: tuple[str, ...]) -> No
 def status(directory: Path) -> None:
     """Say whether it runs; exit code 3 if it does not."""
     plane = _running(directory)
-    version = plane.client().call("GET", "/version")["gitVersion"]
+    try:
+        version = plane.client().call("GET", "/version")["gitVersion"]
+    except OSError as error:
+        raise click.ClickException(f"it runs, but does not answer: {error}") from error
     click.echo(f"{plane.url}  Kubernetes {version}")
     for server in (plane.kube_apiserver, plane.etcd):
         click.echo(f"  {server.name:<15} pid {server.pid}  {server.log}")

@@ -13,7 +13,6 @@ from __future__ import annotations
 
 import fcntl
 import shutil
-import socket
 import ssl
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -28,6 +27,7 @@ from eatool.dev.binaries import Binaries, find_binaries
 from eatool.dev.certificates import CertificateAuthority, KeyPair, private_key, write_private
 from eatool.dev.commands import ADDRESS, etcd_command, kube_apiserver_command
 from eatool.dev.kubeconfig import Token, write_kubeconfig
+from eatool.dev.ports import free_port
 from eatool.dev.processes import Server
 
 _READY_SECONDS = 120.0
@@ -35,8 +35,6 @@ _REPORT_SECONDS = 5.0
 # Keeps no state, and would wait a minute for the last watch to end.
 _API_SERVER_PATIENCE = 2.0
 _ETCD_PATIENCE = 10.0
-# A killed server lets go of its port a moment after it is gone from the process table.
-_RELEASE_SECONDS = 1.0
 _PORT_ATTEMPTS = 5
 
 Report = Callable[[str], None]
@@ -229,7 +227,7 @@ class ControlPlane:
 
     def _start_api_server(self, binaries: Binaries, report: Report) -> None:
         for attempt in range(_PORT_ATTEMPTS):
-            port = _free_port(self._port_file if attempt == 0 else None)
+            port = free_port(self._port_file if attempt == 0 else None)
             write_private(self._port_file, f"{port}\n".encode())
             command = kube_apiserver_command(binaries.kube_apiserver, self._pki, port)
             self.kube_apiserver.spawn(command, die_with_parent=self._die_with_parent)
@@ -292,30 +290,3 @@ class ControlPlane:
             self.etcd.stop(_ETCD_PATIENCE),
         ]
         return any(stopped)
-
-
-def _free_port(remembered: Path | None) -> int:
-    """Find a port nobody listens on, the remembered one if possible."""
-    if remembered is not None and remembered.exists():
-        port = int(remembered.read_text())
-        deadline = time.monotonic() + _RELEASE_SECONDS
-        while time.monotonic() < deadline:
-            if _bind(port) is not None:
-                return port
-            time.sleep(0.05)
-    free = _bind(0)
-    if free is None:
-        raise ControlPlaneError(f"no free port on {ADDRESS}")
-    return free
-
-
-def _bind(port: int) -> int | None:
-    """Take a port (0 for any) and give it back; None if somebody has it."""
-    with socket.socket() as probe:
-        # As the API server binds: connections in TIME_WAIT do not count.
-        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        try:
-            probe.bind((ADDRESS, port))
-        except OSError:
-            return None
-        return int(probe.getsockname()[1])

@@ -10,11 +10,11 @@ from pathlib import Path
 import pytest
 from prometheus_client import generate_latest
 
+from eatool.publishing.breaker import CircuitState
 from eatool.telemetry import reference
 from eatool.telemetry.labels import OTHER, Labels
 from eatool.telemetry.metrics import (
     AppendResult,
-    CircuitState,
     ConflictReason,
     Metrics,
     NullMetrics,
@@ -67,7 +67,6 @@ def use_everything(metrics: Metrics, value: str) -> None:
     metrics.generations_coalesced(value, 2)
     metrics.references_pending(value, value, 1)
     metrics.watch_event(value, 1.0)
-    metrics.watch_restarted(value)
     metrics.watch_missed(value, 1)
     metrics.api_request(value, value, 200)
     metrics.api_request("patch", value, 0)
@@ -81,15 +80,13 @@ def use_everything(metrics: Metrics, value: str) -> None:
     metrics.store_up(True)
     metrics.projection_at(value, 10, 2)
     metrics.outbox(value, 2, 1.0)
+    metrics.published(value, 0.2, 0.1)
     for outcome in PublishResult:
-        metrics.published(value, outcome, 0.1)
-    metrics.publish_latency(value, 0.2)
-    metrics.publish_retried(value, value)
+        metrics.publish_failed(value, outcome)
     metrics.broker_connected(value, True)
     metrics.broker_reconnected(value)
     for state in CircuitState:
         metrics.circuit(value, state)
-    metrics.dead_letter(value, value, value)
     metrics.parked_streams(value, 1)
     metrics.http_request(value, value, 299, 0.1)
 
@@ -126,7 +123,7 @@ def test_series_stay_bounded_whatever_the_labels(metrics: PrometheusMetrics) -> 
     assert len(series(metrics)) == guarded
     assert at_start < guarded < 3000
     assert not any("unknown" in name for name in series(metrics))
-    assert series(metrics)[f'eatool_watch_restarts_total{{entity="{OTHER}"}}'] == 300
+    assert series(metrics)[f'eatool_broker_reconnects_total{{broker="{OTHER}"}}'] == 300
 
 
 def test_a_known_value_is_kept_beside_an_unknown_one(metrics: PrometheusMetrics) -> None:
@@ -149,10 +146,10 @@ def test_the_circuit_is_a_state_set(metrics: PrometheusMetrics) -> None:
             for state in CircuitState
         }
 
-    assert states() == {"closed": 1, "half_open": 0, "open": 0}
+    assert states() == {"closed": 1, "half-open": 0, "open": 0}
     metrics.circuit("mqtt", CircuitState.OPEN)
     metrics.circuit("mqtt", CircuitState.OPEN)
-    assert states() == {"closed": 0, "half_open": 0, "open": 1}
+    assert states() == {"closed": 0, "half-open": 0, "open": 1}
     name = 'eatool_circuit_transitions_total{broker="mqtt",state="open"}'
     assert series(metrics)[name] == 1, "reporting the same state again is no transition"
 

@@ -14,10 +14,10 @@ from importlib.metadata import PackageNotFoundError, version
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 
 from eatool import __version__
+from eatool.publishing.breaker import CircuitState
 from eatool.telemetry.labels import Family, Labels, cross, pairs
 from eatool.telemetry.metrics import (
     AppendResult,
-    CircuitState,
     ConflictReason,
     PublishResult,
     ReconcileResult,
@@ -45,8 +45,7 @@ _RARE_HTTP = (
     ("HEAD", "POST", "PUT", "PATCH", "DELETE"),
     ("201", "202", "204", "304", "400", "401", "403", "405", "409", "422", "429"),
 )
-_PUBLISH_REASONS = ("connection", "timeout", "back_pressure")
-_DEAD_LETTER_REASONS = ("too_large", "not_authorized", "refused", "encoding")
+_RETRIED = tuple(sorted({*PublishResult} - {PublishResult.ACKNOWLEDGED, PublishResult.PERMANENT}))
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,9 +111,6 @@ class Instruments:
                 "entity",
             ),
             entity,
-        )
-        self.watch_restarts = Family(
-            self._counter("watch_restarts_total", "Watches opened again.", "entity"), entity
         )
         self.watch_missed = Family(
             self._counter(
@@ -215,12 +211,12 @@ class Instruments:
             broker,
         )
         self.publish_total = Family(
-            self._counter("publish_total", "Publish calls by answer.", "broker", "result"),
+            self._counter("publish_total", "Attempts to publish by answer.", "broker", "result"),
             cross(labels.brokers, PublishResult),
         )
         self.publish_retries = Family(
             self._counter("publish_retries_total", "Events sent again.", "broker", "reason"),
-            cross(labels.brokers, _PUBLISH_REASONS),
+            cross(labels.brokers, _RETRIED),
         )
         self.broker_connected = Family(
             self._gauge("broker_connected", "1 while the session is up.", "broker"), broker
@@ -238,15 +234,11 @@ class Instruments:
         )
         self.parked_streams = Family(
             self._gauge(
-                "parked_streams", "Streams that wait for a decision on a dead letter.", "broker"
+                "parked_streams",
+                "Streams held back behind an event that was given up on.",
+                "broker",
             ),
             broker,
-        )
-        self.dead_letters = Family(
-            self._counter(
-                "dead_letters_total", "Events given up on.", "broker", "entity", "reason"
-            ),
-            cross(labels.brokers, labels.entities, _DEAD_LETTER_REASONS),
         )
 
     def _http(self, labels: Labels) -> None:

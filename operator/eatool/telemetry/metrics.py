@@ -12,6 +12,8 @@ from contextlib import AbstractContextManager, nullcontext
 from enum import StrEnum
 from typing import Protocol
 
+from eatool.publishing.breaker import CircuitState
+
 
 class ReconcileResult(StrEnum):
     """How one look at one object ended."""
@@ -54,16 +56,14 @@ class PublishResult(StrEnum):
     """How one attempt to publish one event ended."""
 
     ACKNOWLEDGED = "acknowledged"
+    #: The session broke while events were in flight; counted once for all of them.
+    SESSION = "session"
+    #: The broker's fault: time-out, back-pressure.
     TRANSIENT = "transient"
+    #: The broker refused this event; some attempts are left.
+    REFUSED = "refused"
+    #: This event will not pass as it is.
     PERMANENT = "permanent"
-
-
-class CircuitState(StrEnum):
-    """States of a broker's circuit breaker."""
-
-    CLOSED = "closed"
-    HALF_OPEN = "half_open"
-    OPEN = "open"
 
 
 class ReconcileMetrics(Protocol):
@@ -93,9 +93,6 @@ class ReconcileMetrics(Protocol):
 
     def watch_event(self, entity: str, at: float) -> None:
         """The watch delivered something at Unix time ``at``."""
-
-    def watch_restarted(self, entity: str) -> None:
-        """The watch was opened again."""
 
     def watch_missed(self, entity: str, objects: int) -> None:
         """The resync found ``objects`` changes that the watch had not delivered."""
@@ -135,14 +132,11 @@ class PublishingMetrics(Protocol):
     def outbox(self, broker: str, events: int, oldest: float | None) -> None:
         """``events`` are unpublished now; ``oldest`` is the Unix commit time of the first."""
 
-    def published(self, broker: str, result: PublishResult, seconds: float) -> None:
-        """The broker answered one publish call after ``seconds``."""
+    def published(self, broker: str, since_recorded: float, call: float) -> None:
+        """An event was acknowledged: seconds since its commit, and since it was handed over."""
 
-    def publish_latency(self, broker: str, seconds: float) -> None:
-        """Commit of an event to its acknowledgement."""
-
-    def publish_retried(self, broker: str, reason: str) -> None:
-        """An event will be sent again."""
+    def publish_failed(self, broker: str, result: PublishResult) -> None:
+        """An attempt failed; unless ``result`` is permanent, the event is sent again."""
 
     def broker_connected(self, broker: str, connected: bool) -> None:
         """The session is up or down."""
@@ -151,10 +145,7 @@ class PublishingMetrics(Protocol):
         """The session was opened again after it had been lost."""
 
     def circuit(self, broker: str, state: CircuitState) -> None:
-        """The breaker is in ``state`` now; a change of state counts as a transition."""
-
-    def dead_letter(self, broker: str, entity: str, reason: str) -> None:
-        """An event was given up on, its stream parked."""
+        """The broker's breaker is in ``state`` now; a change of state counts as a transition."""
 
     def parked_streams(self, broker: str, streams: int) -> None:
         """``streams`` are parked now."""
@@ -180,12 +171,12 @@ class NullMetrics:
 
     reconciled = concurrency_limit = queued = change_recorded = staticmethod(_ignore)
     generations_coalesced = references_pending = staticmethod(_ignore)
-    watch_event = watch_restarted = watch_missed = api_request = staticmethod(_ignore)
+    watch_event = watch_missed = api_request = staticmethod(_ignore)
     appended = append_finished = append_batch = append_conflict = staticmethod(_ignore)
     store_head = store_up = projection_at = staticmethod(_ignore)
-    outbox = published = publish_latency = publish_retried = staticmethod(_ignore)
+    outbox = published = publish_failed = staticmethod(_ignore)
     broker_connected = broker_reconnected = circuit = staticmethod(_ignore)
-    dead_letter = parked_streams = http_request = staticmethod(_ignore)
+    parked_streams = http_request = staticmethod(_ignore)
 
     def reconciling(self, entity: str) -> AbstractContextManager[None]:
         """Count nobody."""

@@ -6,11 +6,11 @@ from contextlib import AbstractContextManager
 
 from prometheus_client import CollectorRegistry, disable_created_metrics
 
+from eatool.publishing.breaker import CircuitState
 from eatool.telemetry.instruments import Instruments
 from eatool.telemetry.labels import Labels
 from eatool.telemetry.metrics import (
     AppendResult,
-    CircuitState,
     ConflictReason,
     PublishResult,
     ReconcileResult,
@@ -67,10 +67,6 @@ class PrometheusMetrics:
         """The watch delivered something at Unix time ``at``."""
         self.instruments.watch_last_event(entity).set(at)
 
-    def watch_restarted(self, entity: str) -> None:
-        """The watch was opened again."""
-        self.instruments.watch_restarts(entity).inc()
-
     def watch_missed(self, entity: str, objects: int) -> None:
         """The resync found ``objects`` changes that the watch had not delivered."""
         self.instruments.watch_missed(entity).inc(objects)
@@ -113,18 +109,17 @@ class PrometheusMetrics:
         self.instruments.outbox_events(broker).set(events)
         self.instruments.outbox_oldest(broker).set(oldest or 0)
 
-    def published(self, broker: str, result: PublishResult, seconds: float) -> None:
-        """The broker answered one publish call after ``seconds``."""
+    def published(self, broker: str, since_recorded: float, call: float) -> None:
+        """An event was acknowledged: seconds since its commit, and since it was handed over."""
+        self.instruments.publish_total(broker, PublishResult.ACKNOWLEDGED).inc()
+        self.instruments.publish_duration(broker).observe(call)
+        self.instruments.publish_latency(broker).observe(max(since_recorded, 0.0))
+
+    def publish_failed(self, broker: str, result: PublishResult) -> None:
+        """An attempt failed; unless ``result`` is permanent, the event is sent again."""
         self.instruments.publish_total(broker, result).inc()
-        self.instruments.publish_duration(broker).observe(seconds)
-
-    def publish_latency(self, broker: str, seconds: float) -> None:
-        """Commit of an event to its acknowledgement."""
-        self.instruments.publish_latency(broker).observe(max(seconds, 0.0))
-
-    def publish_retried(self, broker: str, reason: str) -> None:
-        """An event will be sent again."""
-        self.instruments.publish_retries(broker, reason).inc()
+        if result is not PublishResult.PERMANENT:
+            self.instruments.publish_retries(broker, result).inc()
 
     def broker_connected(self, broker: str, connected: bool) -> None:
         """The session is up or down."""
@@ -135,7 +130,7 @@ class PrometheusMetrics:
         self.instruments.broker_reconnects(broker).inc()
 
     def circuit(self, broker: str, state: CircuitState) -> None:
-        """The breaker is in ``state`` now; a change of state counts as a transition."""
+        """The broker's breaker is in ``state`` now; a change of state counts as a transition."""
         previous = self._circuits.get(broker)
         if state is previous:
             return
@@ -144,10 +139,6 @@ class PrometheusMetrics:
             self.instruments.circuit_state(broker, candidate).set(candidate is state)
         if previous is not None:
             self.instruments.circuit_transitions(broker, state).inc()
-
-    def dead_letter(self, broker: str, entity: str, reason: str) -> None:
-        """An event was given up on, its stream parked."""
-        self.instruments.dead_letters(broker, entity, reason).inc()
 
     def parked_streams(self, broker: str, streams: int) -> None:
         """``streams`` are parked now."""

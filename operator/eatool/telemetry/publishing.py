@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from eatool.publishing.breaker import CircuitState as Breaker
+from eatool.publishing.breaker import CircuitState
 from eatool.store.port import RecordedEvent
-from eatool.telemetry.metrics import CircuitState, PublishingMetrics, PublishResult
+from eatool.telemetry.metrics import PublishingMetrics, PublishResult
 
 
 class RelayMetrics:
@@ -17,12 +17,11 @@ class RelayMetrics:
 
     def published(self, event: RecordedEvent, since_recorded: float, call: float) -> None:
         """Count an acknowledged event and both its latencies."""
-        self._metrics.published(self._broker, PublishResult.ACKNOWLEDGED, call)
-        self._metrics.publish_latency(self._broker, since_recorded)
+        self._metrics.published(self._broker, since_recorded, call)
 
     def failed(self, reason: str) -> None:
-        """Count an attempt that will be repeated."""
-        self._metrics.publish_retried(self._broker, reason)
+        """Count a failed attempt."""
+        self._metrics.publish_failed(self._broker, PublishResult(reason))
 
     def parked(self, streams: int) -> None:
         """Show how many streams are parked."""
@@ -35,6 +34,6 @@ class RelayMetrics:
             self._metrics.broker_reconnected(self._broker)
         self._was_connected |= up
 
-    def circuit(self, state: Breaker) -> None:
+    def circuit(self, state: CircuitState) -> None:
         """Show the breaker's state."""
-        self._metrics.circuit(self._broker, CircuitState(state.value))
+        self._metrics.circuit(self._broker, state)

@@ -1,0 +1,92 @@
+"""The measured appender passes everything through and counts it."""
+
+from __future__ import annotations
+
+import pytest
+
+from eatool.domain.kinds import KINDS
+from eatool.store.port import (
+    Append,
+    Appended,
+    AppendRefused,
+    ConditionFailed,
+    EventTooLarge,
+    KeyTaken,
+    ReferenceGone,
+    StillReferenced,
+    StoreUnavailable,
+    WrongExpectedVersion,
+)
+from eatool.telemetry.labels import Labels
+from eatool.telemetry.prometheus import PrometheusMetrics
+from eatool.telemetry.recording import MeasuredAppender
+
+REFUSALS = {
+    "wrong_expected_version": WrongExpectedVersion("s", 1, 2),
+    "key_taken": KeyTaken("k", "h"),
+    "reference_gone": ReferenceGone(),
+    "still_referenced": StillReferenced(),
+    "condition_failed": ConditionFailed(),
+}
+
+
+class Answering:
+    def __init__(self, answer: Appended | Exception) -> None:
+        self._answer = answer
+
+    async def append(self, *appends: Append) -> Appended:
+        if isinstance(self._answer, Exception):
+            raise self._answer
+        return self._answer
+
+
+@pytest.fixture
+def metrics() -> PrometheusMetrics:
+    return PrometheusMetrics(Labels.of(KINDS.values(), brokers=("default",), routes=("/readyz",)))
+
+
+def value(metrics: PrometheusMetrics, name: str, **labels: str) -> float | None:
+    return metrics.registry.get_sample_value(f"eatool_{name}", labels)
+
+
+def test_every_refusal_has_a_reason_of_its_own() -> None:
+    assert {type(refusal) for refusal in REFUSALS.values()} == set(AppendRefused.__subclasses__())
+
+
+@pytest.mark.parametrize("reason", REFUSALS)
+async def test_a_refusal_is_a_conflict(metrics: PrometheusMetrics, reason: str) -> None:
+    with pytest.raises(type(REFUSALS[reason])):
+        await MeasuredAppender(Answering(REFUSALS[reason]), metrics).append()
+    assert value(metrics, "append_conflicts_total", reason=reason) == 1
+    assert value(metrics, "append_duration_seconds_count", result="refused") == 1
+
+
+async def test_an_absent_database_is_down(metrics: PrometheusMetrics) -> None:
+    metrics.store_up(up=True)
+    with pytest.raises(StoreUnavailable):
+        await MeasuredAppender(Answering(StoreUnavailable()), metrics).append()
+    assert value(metrics, "store_up") == 0
+    assert value(metrics, "append_duration_seconds_count", result="unavailable") == 1
+
+
+async def test_anything_else_is_an_error(metrics: PrometheusMetrics) -> None:
+    with pytest.raises(EventTooLarge):
+        await MeasuredAppender(Answering(EventTooLarge()), metrics).append()
+    assert value(metrics, "append_duration_seconds_count", result="error") == 1
+
+
+async def test_a_repeat_is_no_event(metrics: PrometheusMetrics) -> None:
+    await MeasuredAppender(Answering(Appended((), repeated=True)), metrics).append()
+    assert value(metrics, "append_duration_seconds_count", result="repeated") == 1
+    assert value(metrics, "store_up") == 1
+
+
+def test_all_event_types_of_all_kinds_start_at_zero(metrics: PrometheusMetrics) -> None:
+    for kind in KINDS.values():
+        for event in kind.events:
+            labels = {"entity": kind.aggregate_type, "event_type": event.versioned_type()}
+            assert value(metrics, "events_appended_total", **labels) == 0
+
+
+def test_the_real_kinds_stay_far_below_the_limit(metrics: PrometheusMetrics) -> None:
+    assert sum(len(family.samples) for family in metrics.registry.collect()) < 3000

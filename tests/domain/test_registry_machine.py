@@ -7,14 +7,21 @@ same, so the constraints are enough.
 
 from __future__ import annotations
 
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
 from hypothesis import settings
 from hypothesis import strategies as st
-from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
+from hypothesis.stateful import (
+    RuleBasedStateMachine,
+    initialize,
+    invariant,
+    precondition,
+    rule,
+)
 from tests.domain.memory_landscape import MemoryLandscape, RefusedAtAppend
-from tests.domain.strategies import NAMES, Raw, kinds, maybe, raw_specs, timestamps
+from tests.domain.strategies import NAMES, Raw, maybe, raw_specs, timestamps
 
 from eatool.domain.decide import decide, decide_deletion
 from eatool.domain.decision import Accepted, EntityState
@@ -65,25 +72,17 @@ SEED: dict[str, Raw] = {
     },
     "data_entity": {"name": "data", "classification": "public", "criticality": "low"},
 }
-relation_changes = st.tuples(
-    st.sampled_from([EntityRef("relation", "default", name) for name in NAMES["relation"]]),
-    st.tuples(maybe(timestamps), maybe(timestamps)),
-)
-refs = st.sampled_from(
-    [EntityRef(kind, "default", name) for kind, names in NAMES.items() for name in names]
-)
-changes = kinds.flatmap(
-    lambda kind: st.tuples(
-        st.sampled_from([kind.ref("default", name) for name in NAMES[kind.aggregate_type]]),
-        raw_specs(kind),
-    )
-)
-moves = st.sampled_from(["organization", "business_capability"]).flatmap(
-    lambda kind: st.tuples(
-        st.sampled_from([EntityRef(kind, "default", name) for name in NAMES[kind]]),
-        st.sampled_from([None, *NAMES[kind]]),
-    )
-)
+#: Each run looks at a few kinds closely; a walk over all nine seldom meets itself.
+FOCUS = [
+    ("organization",),
+    ("business_capability", "application"),
+    ("application", "integration"),
+    ("data_entity",),
+    ("relation",),
+    tuple(KINDS),
+]
+windows = st.tuples(maybe(timestamps), maybe(timestamps))
+instantly = st.booleans()
 
 
 class Registry(RuleBasedStateMachine):
@@ -94,9 +93,25 @@ class Registry(RuleBasedStateMachine):
         self.registry = MemoryLandscape()
         self.terminating: set[EntityRef] = set()
         self.in_flight: list[Undecided] = []
-        self.slow = False
+        self.kinds: tuple[str, ...] = ()
 
-    def _submit(self, ref: EntityRef, raw: Raw) -> None:
+    @initialize(focus=st.sampled_from(FOCUS))
+    def populate(self, focus: tuple[str, ...]) -> None:
+        """Four entities of every kind but Relation, so that changes have something to hit."""
+        self.kinds = focus
+        for aggregate_type, raw in SEED.items():
+            for index, name in enumerate(NAMES[aggregate_type]):
+                distinct = {
+                    key: f"{value}-{index}" if key in NAMING else value
+                    for key, value in raw.items()
+                }
+                self._submit(EntityRef(aggregate_type, "default", name), distinct, now=True)
+
+    def _some(self, data: st.DataObject) -> EntityRef:
+        kind = data.draw(st.sampled_from(self.kinds))
+        return EntityRef(kind, "default", data.draw(st.sampled_from(NAMES[kind])))
+
+    def _submit(self, ref: EntityRef, raw: Raw, now: bool) -> None:
         kind = KINDS[ref.aggregate_type]
         if ref in self.terminating:
             return
@@ -110,74 +125,53 @@ class Registry(RuleBasedStateMachine):
             pending=Pending(terminating=frozenset(self.terminating)),
         )
         if isinstance(decision, Accepted):
-            self._send(state, decision)
+            self._send(state, decision, now)
 
-    def _send(self, state: EntityState, accepted: Accepted) -> None:
+    def _send(self, state: EntityState, accepted: Accepted, now: bool) -> None:
         sent = Undecided(state, accepted, len(self.registry.log))
-        if self.slow:
-            self.in_flight.append(sent)
-        else:
+        if now:
             # Nothing happened since the decision: a refusal now would be a contradiction.
             self.registry.record(state, accepted, sent.decided_at)
+        else:
+            self.in_flight.append(sent)
 
-    @initialize()
-    def populate(self) -> None:
-        """Four entities of every kind but Relation, so that changes have something to hit."""
-        for aggregate_type, raw in SEED.items():
-            for index, name in enumerate(NAMES[aggregate_type]):
-                self._submit(
-                    EntityRef(aggregate_type, "default", name),
-                    {
-                        key: f"{value}-{index}" if key in NAMING else value
-                        for key, value in raw.items()
-                    },
-                )
+    @rule(data=st.data(), now=instantly)
+    def apply(self, data: st.DataObject, now: bool) -> None:
+        ref = self._some(data)
+        self._submit(ref, data.draw(raw_specs(KINDS[ref.aggregate_type])), now)
 
-    @rule(slow=st.booleans())
-    def change_pace(self, slow: bool) -> None:
-        self.slow = slow
+    @precondition(lambda self: "organization" in self.kinds)
+    @rule(data=st.data(), now=instantly)
+    def move(self, data: st.DataObject, now: bool) -> None:
+        ref, parent = (data.draw(st.sampled_from(NAMES["organization"])) for _ in range(2))
+        raw = {"name": ref, "parentId": parent}
+        self._submit(EntityRef("organization", "default", ref), raw, now)
 
-    @rule(change=changes)
-    def apply(self, change: tuple[EntityRef, Raw]) -> None:
-        self._submit(*change)
-
-    @rule(move=moves)
-    def move(self, move: tuple[EntityRef, str | None]) -> None:
-        ref, parent = move
-        self._submit(ref, {"name": ref.name, "parentId": parent})
-
-    @rule(change=relation_changes)
-    def relate(self, change: tuple[EntityRef, tuple[str | None, str | None]]) -> None:
+    @precondition(lambda self: "relation" in self.kinds)
+    @rule(name=st.sampled_from(NAMES["relation"]), window=windows, now=instantly)
+    def relate(self, name: str, window: tuple[str | None, str | None], now: bool) -> None:
         """Relations between the same two servers, so that their windows meet."""
-        ref, window = change
         opens, closes = window
         if opens is not None and closes is not None:
             opens, closes = sorted((opens, closes))
-        one, other = NAMES["server"][:2]
-        self._submit(
-            ref,
-            {
-                "sourceType": "server",
-                "sourceId": one,
-                "targetType": "server",
-                "targetId": other,
-                "relationType": "connected_to",
-                "effectiveFrom": opens,
-                "effectiveTo": closes,
-            },
-        )
+        raw = {
+            "sourceType": "server",
+            "sourceId": NAMES["server"][0],
+            "targetType": "server",
+            "targetId": NAMES["server"][1],
+            "relationType": "connected_to",
+            "effectiveFrom": opens,
+            "effectiveTo": closes,
+        }
+        self._submit(EntityRef("relation", "default", name), raw, now)
 
-    @rule(ref=refs)
-    def ask_for_deletion(self, ref: EntityRef) -> None:
-        if self.registry.state(ref).exists:
-            self.terminating.add(ref)
-
-    @rule(data=st.data())
-    def delete(self, data: st.DataObject) -> None:
-        if not self.terminating:
-            return
-        ref = data.draw(st.sampled_from(sorted(self.terminating)))
+    @rule(data=st.data(), now=instantly, marked=st.booleans())
+    def delete(self, data: st.DataObject, now: bool, marked: bool) -> None:
+        """Decide a deletion; ``marked``: everybody else knows already that it is under way."""
+        ref = self._some(data)
         state = self.registry.state(ref)
+        if marked and state.exists:
+            self.terminating.add(ref)
         decision = decide_deletion(
             KINDS[ref.aggregate_type],
             state,
@@ -186,21 +180,20 @@ class Registry(RuleBasedStateMachine):
             pending=Pending(terminating=frozenset(self.terminating)),
         )
         if isinstance(decision, Accepted):
-            self._send(state, decision)
-            if not self.registry.state(ref).exists:
-                self.terminating.discard(ref)
+            self._send(state, decision, now)
+        self._release()
 
     @rule(data=st.data())
     def arrive(self, data: st.DataObject) -> None:
-        if not self.in_flight:
-            return
-        sent = self.in_flight.pop(data.draw(st.integers(0, len(self.in_flight) - 1)))
-        try:
-            self.registry.record(sent.state, sent.accepted, sent.decided_at)
-        except RefusedAtAppend:
-            return
-        if not self.registry.state(sent.state.ref).exists:
-            self.terminating.discard(sent.state.ref)
+        """Everything under way reaches the log, in any order."""
+        for sent in data.draw(st.permutations(self.in_flight)):
+            with suppress(RefusedAtAppend):
+                self.registry.record(sent.state, sent.accepted, sent.decided_at)
+        self.in_flight.clear()
+        self._release()
+
+    def _release(self) -> None:
+        self.terminating = {ref for ref in self.terminating if self.registry.state(ref).exists}
 
     @invariant()
     def hard_references_are_alive(self) -> None:
@@ -258,4 +251,4 @@ def _left_open(one: Any, other: Any) -> bool:
 
 
 TestRegistry = Registry.TestCase
-TestRegistry.settings = settings(max_examples=100, stateful_step_count=40, deadline=None)
+TestRegistry.settings = settings(max_examples=200, stateful_step_count=40, deadline=None)

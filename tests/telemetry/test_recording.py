@@ -10,6 +10,7 @@ from eatool.store.port import (
     Appended,
     AppendRefused,
     ConditionFailed,
+    EventIdTaken,
     EventTooLarge,
     KeyTaken,
     ReferenceGone,
@@ -27,6 +28,7 @@ REFUSALS = {
     "reference_gone": ReferenceGone(),
     "still_referenced": StillReferenced(),
     "condition_failed": ConditionFailed(),
+    "event_id_taken": EventIdTaken(),
 }
 
 

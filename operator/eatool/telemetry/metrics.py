@@ -50,6 +50,7 @@ class ConflictReason(StrEnum):
     REFERENCE_GONE = "reference_gone"
     STILL_REFERENCED = "still_referenced"
     CONDITION_FAILED = "condition_failed"
+    EVENT_ID_TAKEN = "event_id_taken"
 
 
 class PublishResult(StrEnum):

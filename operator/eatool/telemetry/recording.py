@@ -10,6 +10,7 @@ from eatool.store.port import (
     Appended,
     AppendRefused,
     ConditionFailed,
+    EventIdTaken,
     KeyTaken,
     ReferenceGone,
     StillReferenced,
@@ -24,6 +25,7 @@ _REASONS: dict[type[AppendRefused], ConflictReason] = {
     ReferenceGone: ConflictReason.REFERENCE_GONE,
     StillReferenced: ConflictReason.STILL_REFERENCED,
     ConditionFailed: ConflictReason.CONDITION_FAILED,
+    EventIdTaken: ConflictReason.EVENT_ID_TAKEN,
 }
 
 

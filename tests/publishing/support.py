@@ -138,10 +138,15 @@ def assert_complete_and_ordered(
         if version <= highest[stream_id]:
             repeats += 1
             continue
-        assert version == highest[stream_id] + 1, f"{stream_id}: {version} after {highest[stream_id]}"
+        assert version == highest[stream_id] + 1, (
+            f"{stream_id}: {version} after {highest[stream_id]}"
+        )
         highest[stream_id] = version
-    missing = {name: (highest[name], version) for name, version in expected.items()
-               if highest[name] != version}
+    missing = {
+        name: (highest[name], version)
+        for name, version in expected.items()
+        if highest[name] != version
+    }
     assert not missing, f"incomplete streams (seen, expected): {missing}"
     return repeats
 

@@ -318,9 +318,7 @@ async def test_too_many_parked_streams_stop_the_destination(
     broker = MemoryBroker()
     broker.verdict = lambda _message: PermanentPublishError("everything is refused")
     writer.write(map(stream, range(10)))
-    relay = make_relay(
-        store, broker.publisher, checkpoints, options=replace(QUICK, max_parked=4)
-    )
+    relay = make_relay(store, broker.publisher, checkpoints, options=replace(QUICK, max_parked=4))
     async with running(relay):
         await until(lambda: relay.status().parked == 4)
         await until(lambda: relay.status().circuit is not CircuitState.CLOSED)

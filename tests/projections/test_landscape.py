@@ -1,0 +1,81 @@
+"""The SQL landscape answers like the plain one that the domain is tested with."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from hypothesis import given, settings
+from tests.domain.memory_landscape import MemoryLandscape
+from tests.domain.strategies import NAMES
+from tests.projections.databases import emptied, opened, sqlite
+from tests.projections.histories import History, histories
+from tests.projections.test_read_models import PROPERTY, record
+
+from eatool.domain.identity import EntityRef
+from eatool.domain.kinds import KINDS
+from eatool.domain.landscape import Landscape
+from eatool.projections.landscape import SqlLandscape
+from eatool.store.sql.log import SqlEventStore
+
+REFS = [EntityRef(each, "default", name) for each, names in NAMES.items() for name in names]
+
+
+def answers(landscape: Landscape, expected: MemoryLandscape) -> dict[str, Any]:
+    """Everything a decision could ask about the names in use."""
+    keys = {key for held in expected.constraints.values() for key in held.keys}
+    relations = [
+        (ref, expected.spec(ref)) for ref in expected.live() if ref.aggregate_type == "relation"
+    ]
+    edges = {
+        (
+            EntityRef(spec.source_type.value, ref.namespace, spec.source_id),
+            spec.relation_type.value,
+            EntityRef(spec.target_type.value, ref.namespace, spec.target_id),
+        )
+        for ref, spec in relations
+    }
+    return {
+        "alive": landscape.alive(REFS),
+        "parents": {ref: landscape.parent(ref) for ref in REFS},
+        "referrers": {ref: list(landscape.referrers(ref)) for ref in REFS},
+        "holders": {key: landscape.holder(key) for key in keys},
+        "edges": {edge: sorted(ref for ref, _ in landscape.edges(*edge)) for edge in edges},
+    }
+
+
+def check(store: SqlEventStore, history: History) -> None:
+    record(store, history.appends)
+    landscape = SqlLandscape(store.engine)
+    assert answers(landscape, history.landscape) == answers(history.landscape, history.landscape)
+
+
+@PROPERTY
+@given(histories())
+def test_answers_like_the_plain_landscape(history: History) -> None:
+    with sqlite() as store:
+        check(store, history)
+
+
+def test_answers_like_the_plain_landscape_on_postgresql(postgres_url: str) -> None:
+    with opened(postgres_url) as store:
+
+        @settings(PROPERTY, max_examples=12)
+        @given(histories())
+        def holds(history: History) -> None:
+            emptied(store)
+            check(store, history)
+
+        holds()
+
+
+def test_unknown_entities_are_nothing() -> None:
+    with sqlite() as store:
+        landscape = SqlLandscape(store.engine)
+        application = KINDS["application"].ref("default", "a")
+        assert landscape.alive([]) == set()
+        assert landscape.alive([application]) == set()
+        assert landscape.parent(application) is None
+        assert landscape.parent(KINDS["organization"].ref("default", "o")) is None
+        assert landscape.referrers(application) == []
+        assert landscape.holder("key") is None
+        assert landscape.edges(application, "uses", application) == []

@@ -1,0 +1,66 @@
+"""A rehearsal answers what the registry would, and records nothing."""
+
+from __future__ import annotations
+
+import asyncio
+import tempfile
+from pathlib import Path
+from typing import Any
+
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from tests.domain.strategies import NAMES, kinds, raw_specs
+from tests.registry.sites import change
+
+from eatool.registry.change import Change
+from eatool.registry.opening import open_registry
+from eatool.registry.outcome import Outcome, Recorded, Unavailable, WaitingFor
+from eatool.registry.service import Registry
+
+
+@st.composite
+def commands(draw: st.DrawFn) -> tuple[str, Change]:
+    kind = draw(kinds)
+    name = draw(st.sampled_from(NAMES[kind.aggregate_type]))
+    if draw(st.integers(0, 4)) == 0:
+        return "delete", change(kind.kind, name)
+    return "apply", change(kind.kind, name, draw(raw_specs(kind)))
+
+
+def seen(outcome: Outcome) -> tuple[Any, ...]:
+    if isinstance(outcome, Unavailable):
+        return (outcome,)
+    missing = outcome.missing if isinstance(outcome, WaitingFor) else None
+    if isinstance(outcome, Recorded):
+        events = [(event.type, event.version, event.data) for event in outcome.events]
+        return "Recorded", events, outcome.state, outcome.last, outcome.warnings
+    return type(outcome).__name__, outcome.state, getattr(outcome, "errors", ()), missing
+
+
+async def run(registry: Registry, command: tuple[str, Change]) -> Outcome:
+    verb, wanted = command
+    return await (registry.apply if verb == "apply" else registry.delete)(wanted)
+
+
+@settings(max_examples=20, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@given(
+    before=st.lists(commands(), max_size=8),
+    rehearsed=st.lists(commands(), min_size=4, max_size=16),
+)
+def test_a_rehearsal_answers_like_the_registry(
+    before: list[tuple[str, Change]], rehearsed: list[tuple[str, Change]]
+) -> None:
+    async def compare(url: str) -> None:
+        async with open_registry(url) as real:
+            for command in before:
+                await run(real.registry, command)
+            head = real.store.head()
+        async with open_registry(url, dry_run=True) as dry:
+            imagined = [seen(await run(dry.registry, command)) for command in rehearsed]
+            assert dry.store.head() == head
+        async with open_registry(url) as real:
+            recorded = [seen(await run(real.registry, command)) for command in rehearsed]
+        assert imagined == recorded
+
+    with tempfile.TemporaryDirectory() as folder:
+        asyncio.run(compare(f"sqlite:///{Path(folder) / 'registry.db'}"))

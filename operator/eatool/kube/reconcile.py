@@ -136,9 +136,9 @@ class Reconciler:
             return ReconcileResult.UNCHANGED
         told = provenance_of(held, stamped=self._actor_stamped)
         outcome = await self._registry.apply(_change(ref, held, told))
-        self._tell(ref, outcome)
         self._measure(ref, held, told, outcome)
-        await self._report(ref, held, status_of(held, outcome, _now()))
+        news = await self._report(ref, held, status_of(held, outcome, _now()))
+        self._tell(ref, outcome, news=news)
         return self._settle(ref, held, outcome)
 
     async def _delete(self, ref: EntityRef, body: Body) -> ReconcileResult:
@@ -147,10 +147,11 @@ class Reconciler:
             return ReconcileResult.UNCHANGED
         told = provenance_of_deletion(body)
         outcome = await self._registry.delete(_change(ref, body, told))
-        self._tell(ref, outcome)
         if not isinstance(outcome, Recorded | Unchanged):
-            await self._report(ref, body, deletion_status_of(body, outcome, _now()))
+            news = await self._report(ref, body, deletion_status_of(body, outcome, _now()))
+            self._tell(ref, outcome, news=news)
             return self._settle(ref, body, outcome)
+        self._tell(ref, outcome)
         remaining = [name for name in finalizers if name != FINALIZER]
         version = body["metadata"]["resourceVersion"]
         released = await self._api.set_finalizers(ref, version, remaining)
@@ -180,14 +181,16 @@ class Reconciler:
             self._objects.observe(ref, held)
         return held
 
-    async def _report(self, ref: EntityRef, body: Body, status: Body) -> None:
+    async def _report(self, ref: EntityRef, body: Body, status: Body) -> bool:
+        """Write the status if it differs; whether it did."""
         patch = patch_between(body.get("status") or {}, status)
         if not patch:
-            return
+            return False
         reported = await self._api.set_status(ref, patch)
         if reported is not None:
             self._objects.observe(ref, reported)
             self._announce(body, reported)
+        return True
 
     def _settle(self, ref: EntityRef, body: Body, outcome: Outcome) -> ReconcileResult:
         match outcome:
@@ -203,8 +206,8 @@ class Reconciler:
         self._queue.succeeded(ref)
         return _RESULTS[type(outcome)]
 
-    def _tell(self, ref: EntityRef, outcome: Outcome) -> None:
-        """One log line per change of the log, or per refusal; never a value of the spec."""
+    def _tell(self, ref: EntityRef, outcome: Outcome, *, news: bool = True) -> None:
+        """One log line per change, per new complaint; never a value of the spec."""
         match outcome:
             case Recorded(events=events):
                 told = {
@@ -213,12 +216,12 @@ class Reconciler:
                     "correlation_id": str(events[-1].correlation_id),
                 }
                 _log.info("recorded", **_about(ref), **told)
-            case WaitingFor(errors=errors) | Refused(errors=errors):
+            case WaitingFor(errors=errors) | Refused(errors=errors) if news:
                 complaints = [f"{error.field} {error.code}" for error in errors]
                 _log.info("not accepted", **_about(ref), complaints=complaints)
-            case Unavailable(why=why):
+            case Unavailable(why=why) if news:
                 _log.warning("not recorded yet", why=why, **_about(ref))
-            case Unchanged():
+            case _:
                 pass
 
     def _measure(self, ref: EntityRef, body: Body, told: Provenance, outcome: Outcome) -> None:

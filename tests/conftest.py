@@ -1,0 +1,7 @@
+"""Fixtures of real parts, shared by every suite."""
+
+pytest_plugins = (
+    "tests.plugins.controlplane",
+    "tests.plugins.mosquitto",
+    "tests.plugins.postgres",
+)

@@ -141,19 +141,31 @@ def _sources(
 
 def _documents(name: str, text: str, *, errors: list[LoadError]) -> Iterator[tuple[str, object]]:
     """Every document with its ``file:line``; items of a ``List`` count as documents."""
-    loader = _Loader(text)
     try:
-        while loader.check_node():
-            for item in _items(loader.get_node()):
-                yield f"{name}:{item.start_mark.line + 1}", loader.construct_document(item)
+        loader = _Loader(text)
+        try:
+            while loader.check_node():
+                for item in _items(loader.get_node()):
+                    origin = f"{name}:{item.start_mark.line + 1}"
+                    try:
+                        document = loader.construct_document(item)
+                    except yaml.constructor.ConstructorError as error:
+                        errors.append(_yaml_error(name, error))
+                    else:
+                        if document is not None:
+                            yield origin, document
+        finally:
+            loader.dispose()
     except yaml.MarkedYAMLError as error:
-        mark = error.problem_mark or error.context_mark
-        line = mark.line + 1 if mark else 1
-        errors.append(LoadError(f"{name}:{line}", error.problem or "is not YAML"))
-    except yaml.YAMLError as error:
-        errors.append(LoadError(f"{name}:1", str(error)))
-    finally:
-        loader.dispose()
+        errors.append(_yaml_error(name, error))
+    except yaml.reader.ReaderError as error:
+        line = text.count("\n", 0, error.position) + 1
+        errors.append(LoadError(f"{name}:{line}", error.reason))
+
+
+def _yaml_error(name: str, error: yaml.MarkedYAMLError) -> LoadError:
+    mark = error.problem_mark or error.context_mark
+    return LoadError(f"{name}:{mark.line + 1 if mark else 1}", error.problem or "is not YAML")
 
 
 def _items(node: Node | None) -> Sequence[Node]:

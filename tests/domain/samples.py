@@ -1,0 +1,136 @@
+"""Two specs of each kind: every field set, and only what is required."""
+
+from __future__ import annotations
+
+from typing import Any
+
+Specs = dict[str, dict[str, Any]]
+
+FULL: Specs = {
+    "Organization": {
+        "name": "Checkout Team",
+        "parentId": "digital-commerce",
+        "domains": ["shop.nordfjell.example"],
+        "contacts": ["checkout@nordfjell.example"],
+    },
+    "BusinessCapability": {
+        "name": "Payment Processing",
+        "parentId": "order-to-cash",
+        "description": "Authorise, capture, refund and settle.",
+    },
+    "Application": {
+        "name": "Legacy ERP",
+        "description": "Stock and orders.",
+        "owner": "supply-chain-it",
+        "lifecycle": "retired",
+        "sunsetDate": "2026-09-30",
+        "capabilityId": "stock-management",
+        "dataClassification": "confidential",
+        "criticality": "high",
+        "tags": ["erp", "phase-out"],
+    },
+    "ApplicationService": {
+        "name": "Take Payment",
+        "description": "Authorise and capture.",
+        "businessCapabilityId": "payment-processing",
+        "sla": "99.95% monthly",
+        "exposedByAppIds": ["payments-hub"],
+        "consumers": ["team:Customer Service", "webshop"],
+        "tags": ["payments"],
+    },
+    "ApplicationInterface": {
+        "name": "Payments REST API",
+        "protocol": "https",
+        "endpoint": "https://api.nordfjell.example/payments/v2",
+        "specificationUrl": "https://api.nordfjell.example/openapi.json",
+        "version": "2.3.0",
+        "authenticationMethod": "oauth2",
+        "exposedByAppId": "payments-hub",
+        "servesServiceIds": ["take-payment"],
+        "rateLimits": {"requestsPerSecond": 200, "burst": 400, "quotas": {"per_day": 2000000}},
+        "status": "deprecated",
+        "tags": ["rest"],
+    },
+    "Server": {
+        "hostname": "erp-db_01.nordfjell.example",
+        "environment": "prod",
+        "region": "eu-north-1",
+        "platform": "linux",
+        "criticality": "high",
+        "owningTeam": "platform-team",
+        "tags": ["cluster"],
+    },
+    "Integration": {
+        "sourceAppId": "webshop",
+        "targetAppId": "legacy-erp",
+        "protocol": "kafka",
+        "dataContract": "avro",
+        "sla": "99.9% delivered",
+        "frequency": "real-time",
+        "tags": ["orders"],
+    },
+    "DataEntity": {
+        "name": "Customer Profile",
+        "domain": "customer",
+        "classification": "restricted",
+        "retention": "7 years",
+        "owner": "digital-commerce",
+        "steward": "data-governance",
+        "sourceSystem": "webshop",
+        "criticality": "high",
+        "piiFlag": True,
+        "glossaryTerms": ["contact details", "customer"],
+        "lineage": ["web-log"],
+    },
+    "Relation": {
+        "sourceType": "application",
+        "sourceId": "webshop",
+        "targetType": "application",
+        "targetId": "payments-hub",
+        "relationType": "depends_on",
+        "archimateElement": "ApplicationComponent",
+        "archimateRelationship": "Serving",
+        "description": "No payment, no order.",
+        "dataClassification": "restricted",
+        "criticality": "critical",
+        "confidence": 0.9,
+        "evidenceSource": "tracing",
+        "lastVerifiedAt": "2026-01-12T08:30:00.25Z",
+        "effectiveFrom": "2021-03-01T00:00:00Z",
+        "effectiveTo": "2026-09-30T23:59:59Z",
+        "label": "pays with",
+        "color": "#2196F3",
+        "style": "dashed",
+        "bidirectional": True,
+    },
+}
+
+#: The state before; required fields differ from those in FULL, except where they are immutable.
+MINIMAL: Specs = {
+    "Organization": {"name": "Checkout"},
+    "BusinessCapability": {"name": "Payments"},
+    "Application": {
+        "name": "ERP",
+        "owner": "it",
+        "lifecycle": "deprecated",
+        "dataClassification": "internal",
+    },
+    "ApplicationService": {"name": "Pay"},
+    "ApplicationInterface": {
+        "name": "Payments",
+        "protocol": "soap",
+        "endpoint": "payments:8080",
+        "exposedByAppId": "legacy-erp",
+        "status": "active",
+    },
+    "Server": {"hostname": "db-01", "environment": "staging", "criticality": "low"},
+    "Integration": {"sourceAppId": "app", "targetAppId": "erp", "protocol": "sftp"},
+    "DataEntity": {"name": "Customer", "classification": "internal", "criticality": "low"},
+    "Relation": {
+        "sourceType": "application",
+        "sourceId": "webshop",
+        "targetType": "application",
+        "targetId": "payments-hub",
+        "relationType": "depends_on",
+    },
+}

@@ -2,37 +2,82 @@
 
 from __future__ import annotations
 
-from typing import Any
+import asyncio
+import os
+from datetime import UTC, datetime
+from typing import Any, Protocol
 
-import kopf
+import structlog
+
+from eatool.kube.contract import COMPONENT
 
 Body = dict[str, Any]
 
-#: Limit of the ``message`` of a Kubernetes event.
+#: Limit of the ``message`` (``note``) of a Kubernetes event.
 _MESSAGE_LIMIT = 1024
 
+_log: structlog.stdlib.BoundLogger = structlog.get_logger("eatool.announcing")
 
-def announce(before: Body, after: Body) -> None:
-    """Post an event when an object starts or ceases to need attention.
+
+class EventApi(Protocol):
+    """Where Kubernetes events go; :class:`eatool.kube.api.EntityApi` in production."""
+
+    async def post_event(self, namespace: str, event: Body) -> object:
+        """Create one event; raises what the API says."""
+        ...
+
+
+class Announcer:
+    """Posts an event when an object starts or ceases to need attention.
 
     The steady case (a change is recorded) posts nothing: it would cost an API request each.
+    Posting goes on beside the reconcile, and a failure is only logged: the condition tells the
+    same. (``kopf.event`` works inside kopf's handlers only; these come from our own queue.)
     """
-    was, now = _ready(before), _ready(after)
-    if (was.get("status"), was.get("reason")) == (now.get("status"), now.get("reason")):
-        return
-    if now.get("status") == "False":
-        _post(after, "Warning", now)
-    elif now.get("status") == "True" and was.get("status") == "False":
-        _post(after, "Normal", now)
 
+    def __init__(self, api: EventApi) -> None:
+        self._api = api
+        self._posting: set[asyncio.Task[None]] = set()
 
-def _post(body: Body, severity: str, condition: Body) -> None:
-    kopf.event(
-        kopf.Body(body),  # type: ignore[arg-type]  # a raw object is what it wraps
-        type=severity,
-        reason=condition["reason"],
-        message=condition["message"][:_MESSAGE_LIMIT],
-    )
+    def __call__(self, before: Body, after: Body) -> None:
+        """Announce what changed between two versions of an object."""
+        was, now = _ready(before), _ready(after)
+        if (was.get("status"), was.get("reason")) == (now.get("status"), now.get("reason")):
+            return
+        if now.get("status") == "False":
+            self._spawn(after, "Warning", now)
+        elif now.get("status") == "True" and was.get("status") == "False":
+            self._spawn(after, "Normal", now)
+
+    def _spawn(self, body: Body, severity: str, condition: Body) -> None:
+        task = asyncio.create_task(self._post(body, severity, condition))
+        self._posting.add(task)
+        task.add_done_callback(self._posting.discard)
+
+    async def _post(self, body: Body, severity: str, condition: Body) -> None:
+        metadata = body["metadata"]
+        event = {
+            "metadata": {"generateName": f"{metadata['name'][:200].rstrip('.-')}-"},
+            "regarding": {
+                "apiVersion": body["apiVersion"],
+                "kind": body["kind"],
+                "namespace": metadata["namespace"],
+                "name": metadata["name"],
+                "uid": metadata["uid"],
+                "resourceVersion": metadata["resourceVersion"],
+            },
+            "type": severity,
+            "reason": condition["reason"],
+            "action": "Reconcile",
+            "note": condition["message"][:_MESSAGE_LIMIT],
+            "eventTime": datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ"),
+            "reportingController": COMPONENT,
+            "reportingInstance": os.environ.get("POD_NAME", COMPONENT),
+        }
+        try:
+            await self._api.post_event(metadata["namespace"], event)
+        except Exception as error:
+            _log.warning("event not posted", why=str(error))
 
 
 def _ready(body: Body) -> Body:

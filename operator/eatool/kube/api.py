@@ -16,12 +16,10 @@ from kubernetes.aio.client.exceptions import ApiException
 from eatool.domain.identity import EntityRef
 from eatool.domain.kind import EntityKind
 from eatool.domain.kinds import KINDS
+from eatool.kube.contract import COMPONENT
 
 #: A Kubernetes object as JSON.
 Body = dict[str, Any]
-
-#: What managedFields calls our writes; GitOps tools can ignore differences by this name.
-FIELD_MANAGER = "eatool-operator"
 
 _MERGE_PATCH = "application/merge-patch+json"
 _PAGE = 500
@@ -47,8 +45,9 @@ class EntityApi:
     """Finalizers, status and listings of the registry's kinds."""
 
     def __init__(self, api: client.ApiClient, observe: RequestObserver) -> None:
-        api.user_agent = FIELD_MANAGER
+        api.user_agent = COMPONENT
         self._objects = client.CustomObjectsApi(api)
+        self._events = client.EventsV1Api(api)
         self._observe = observe
 
     async def set_finalizers(
@@ -66,7 +65,7 @@ class EntityApi:
             self._objects.patch_namespaced_custom_object(
                 *self._path(kind, ref),
                 {"metadata": metadata},
-                field_manager=FIELD_MANAGER,
+                field_manager=COMPONENT,
                 _content_type=_MERGE_PATCH,
             ),
         )
@@ -80,7 +79,7 @@ class EntityApi:
             self._objects.patch_namespaced_custom_object_status(
                 *self._path(kind, ref),
                 {"status": status},
-                field_manager=FIELD_MANAGER,
+                field_manager=COMPONENT,
                 _content_type=_MERGE_PATCH,
             ),
         )
@@ -104,6 +103,12 @@ class EntityApi:
             token = page.get("metadata", {}).get("continue")
             if not token:
                 return
+
+    async def post_event(self, namespace: str, event: Body) -> object:
+        """Create a Kubernetes event (``events.k8s.io/v1``)."""
+        return await self._request(
+            "create", "events", self._events.create_namespaced_event(namespace, event)
+        )
 
     async def _request(self, verb: str, resource: str, call: Awaitable[object]) -> Body | None:
         try:

@@ -8,6 +8,9 @@ from eatool.registry.annotations import APPROVAL, OVERRIDE, REASON
 
 PREFIX: Final = "eatool.io/"
 
+#: Field manager of our writes (GitOps tools can ignore its differences), reporter of our events.
+COMPONENT: Final = "eatool-operator"
+
 #: Held until the deletion is in the log.
 FINALIZER: Final = PREFIX + "registry"
 

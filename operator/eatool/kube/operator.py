@@ -10,7 +10,7 @@ from typing import Any
 
 from eatool.domain.identity import EntityRef
 from eatool.domain.kind import EntityKind
-from eatool.kube.announcing import announce
+from eatool.kube.announcing import Announcer
 from eatool.kube.api import EntityApi
 from eatool.kube.credentials import api_client
 from eatool.kube.objects import Objects, is_terminating, ref_of
@@ -63,7 +63,7 @@ class Operator:
             self._metrics,
             actor_stamped=self._settings.trusted_actor_annotation,
             recheck=self._settings.reference_retry,
-            announce=announce,
+            announce=Announcer(api),
         )
         self._resync = Resync(self, api, self._metrics, self._settings)
         tail = LogTail(self._store, self._registry.arrivals)

@@ -68,7 +68,7 @@ def online_helm(helm: Path, control_plane: ControlPlane, tmp_path: Path) -> Helm
 def release(online_helm: Helm, namespace: str) -> Iterator[str]:
     """The chart installed with its defaults; yields the namespace."""
     # The control plane is shared: CRDs of an earlier release, which were kept, are adopted.
-    options = ["--namespace", namespace, "--wait=false", "--take-ownership", "--force-conflicts"]
+    options = ["--namespace", namespace, "--wait=hookOnly", "--take-ownership", "--force-conflicts"]
     online_helm("install", RELEASE, CHART, *options)
     yield namespace
     online_helm("uninstall", RELEASE, "--namespace", namespace, "--ignore-not-found")

@@ -191,7 +191,7 @@ OBJECTS = "kopf.objects"
         (
             "kopf._cogs.clients.api",
             f"Request attempt #1/9 failed; will retry: PATCH https://h/x -> E('{SECRET}')",
-            "Request attempt #1/9 failed; will retry: PATCH https://h/x ",
+            "Request attempt #1/9 failed; will retry: PATCH https://h/x -> E ",
         ),
     ],
 )

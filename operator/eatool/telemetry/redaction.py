@@ -24,7 +24,8 @@ _KOPF_HARMLESS_TAIL = re.compile(
     r"""
       \d+\ succeeded;\ \d+\ failed\.            # Creation is processed: 1 succeeded; 0 failed.
     | no\ credentials\ were\ retrieved\ from\ the\ login\ handlers\.
-    | (?:GET|POST|PATCH|PUT|DELETE)\ \S+        # Request attempt #1/9 failed; ...: PATCH https://...
+      # Request attempt #1/9 failed; will retry: PATCH https://... -> APIForbiddenError(...)
+    | (?:GET|POST|PATCH|PUT|DELETE)\ \S+(?:\ ->\ \w+)?
     """,
     re.VERBOSE,
 )

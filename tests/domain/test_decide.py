@@ -243,6 +243,14 @@ def test_warned_but_accepted(
     assert (again.events, again.warnings) == ((), accepted.warnings)
 
 
+def test_deletion_says_when_it_stopped_counting(populated: World) -> None:
+    for index in range(120):
+        populated.apply("Organization", f"o-{index}", {"name": f"O{index}", "parentId": "acme"})
+    decision = populated.decide_deletion("Organization", "acme")
+    assert isinstance(decision, Rejected)
+    assert decision.errors[0].message.endswith(" and at least 90 more")
+
+
 def test_keys_belong_to_a_namespace_and_slashes_do_not_merge_them() -> None:
     kind = by_kind("DataEntity")
     base = {"classification": "public", "criticality": "low"}

@@ -70,6 +70,8 @@ REFUSED: list[tuple[Any, Any, str]] = [
     (fields.Confidence, "1", "valid number"),
     (fields.Confidence, True, "valid number"),
     (fields.Count, 0, "greater than or equal to 1"),
+    (fields.Quotas, {str(number): 1 for number in range(51)}, "at most 50 entries"),
+    (fields.Quotas, {" ": 1}, "names of 1 to 63 characters"),
     (fields.Flag, "true", "valid boolean"),
     (fields.Timestamp, "2026-01-31T08:30:00+01:00", "2026-01-31T08:30:00Z"),
     (fields.Timestamp, "2026-02-30T08:30:00Z", "2026-01-31T08:30:00Z"),
@@ -81,10 +83,11 @@ REFUSED: list[tuple[Any, Any, str]] = [
     (addresses.DnsDomain, "10.0.0.1", "at least two labels"),
     (addresses.DnsDomain, "shop.e", "at least two labels"),
     (addresses.DnsDomain, f"a{LABEL_63}.example", "at least two labels"),
-    (addresses.DnsDomain, ".".join([LABEL_63] * 4), "at most 2"),
+    (addresses.DnsDomain, ".".join([LABEL_63] * 4), "at most 253 characters"),
     (addresses.Hostname, "10.0.0.1", "no IP addresses"),
     (addresses.Hostname, "a..b", "a host name"),
     (addresses.Hostname, "_a", "a host name"),
+    (addresses.Hostname, ".".join([LABEL_63] * 4), "at most 253 characters"),
     (addresses.Email, "user@localhost", "a bare e-mail address"),
     (addresses.Email, "A <a@b.example>", "a bare e-mail address"),
     (addresses.Email, "a..b@c.example", "a bare e-mail address"),
@@ -126,8 +129,8 @@ def test_every_field_complaint_at_once_with_its_path() -> None:
     ) == [
         "FORMAT spec.name: must be a text",
         (
-            "REQUIRED spec.exposedByAppId: is required: metadata.name of the Application that exposes "
-            "the interface."
+            "REQUIRED spec.exposedByAppId: is required: metadata.name of the Application that "
+            "exposes the interface."
         ),
         "RANGE spec.rateLimits.burst: must be at least 1",
         "RANGE spec.rateLimits.quotas.per_day: must be at least 1",

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import jsonschema
-from hypothesis import given, settings
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from pydantic.alias_generators import to_camel
 from tests.domain.memory_landscape import MemoryLandscape
@@ -25,7 +25,7 @@ from eatool.domain.kinds import KINDS
 from eatool.domain.landscape import Request
 from eatool.domain.parsing import parse
 
-SETTINGS = settings(max_examples=200, deadline=None)
+SETTINGS = settings(max_examples=200, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 
 kind_and_raw = kinds.flatmap(lambda kind: st.tuples(st.just(kind), raw_specs(kind)))
 kind_and_two = kinds.flatmap(

@@ -11,7 +11,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
-from hypothesis import settings
+from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import (
     RuleBasedStateMachine,
@@ -251,4 +251,9 @@ def _left_open(one: Any, other: Any) -> bool:
 
 
 TestRegistry = Registry.TestCase
-TestRegistry.settings = settings(max_examples=200, stateful_step_count=40, deadline=None)
+TestRegistry.settings = settings(
+    max_examples=200,
+    stateful_step_count=40,
+    deadline=None,
+    suppress_health_check=[HealthCheck.too_slow],
+)

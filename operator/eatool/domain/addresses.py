@@ -13,7 +13,7 @@ from urllib.parse import urlsplit
 from eatool.domain.errors import Code
 from eatool.domain.text import SetOf, Text, refuse
 
-_MAX_NAME = 253
+_MAX_NAME, _MIN_TLD = 253, 2
 _LABEL = r"[A-Za-z0-9](?:[A-Za-z0-9-]{0,61}[A-Za-z0-9])?"
 _HOST_LABEL = r"[A-Za-z0-9](?:[A-Za-z0-9_-]{0,61}[A-Za-z0-9])?"
 _DOMAIN = rf"(?:{_LABEL}\.)+{_LABEL}"
@@ -43,7 +43,7 @@ def _dns_name(text: str, legal: str) -> str:
 
 def _check_tld(name: str, legal: str) -> str:
     tld = name.rpartition(".")[2]
-    if len(tld) < 2 or tld.isdigit():  # noqa: PLR2004 - the rule's own number
+    if len(tld) < _MIN_TLD or tld.isdigit():
         raise refuse(Code.FORMAT, f"must be {legal}")
     return name
 

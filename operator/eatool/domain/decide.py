@@ -117,12 +117,13 @@ def decide_deletion(
     if state.spec is None:
         return Accepted((), Constraints())
     limit = REFERRERS_COUNTED + len(pending.terminating)
-    found = {referrer.source for referrer in landscape.referrers(state.ref, limit)}
+    referrers = landscape.referrers(state.ref, limit)
+    found = {referrer.source for referrer in referrers}
     ignoring = frozenset(found & pending.terminating)
     blockers = frozenset(found - ignoring - {state.ref})
     errors = [*deletion_complaints(policy, kind, request)]
     if blockers:
-        errors.append(_blocked(blockers))
+        errors.append(_blocked(blockers, complete=len(referrers) < limit))
     if errors:
         return Rejected(tuple(errors), blockers)
     event = deleted(kind, cast("EntitySpec", state.spec))
@@ -201,10 +202,10 @@ def _too_large(events: Iterable[EntityEvent[Any]]) -> Iterator[FieldError]:
         )
 
 
-def _blocked(blockers: frozenset[EntityRef]) -> FieldError:
+def _blocked(blockers: frozenset[EntityRef], *, complete: bool) -> FieldError:
     named = sorted(blockers)[:REFERRERS_NAMED]
     listed = ", ".join(f"{ref.aggregate_type} {ref.name!r}" for ref in named)
     rest = len(blockers) - len(named)
-    at_least = "at least " if len(blockers) >= REFERRERS_COUNTED else ""
+    at_least = "" if complete else "at least "
     more = f" and {at_least}{rest} more" if rest else ""
     return FieldError(DELETION_FIELD, Code.DELETE_BLOCKED, f"is still named by {listed}{more}")

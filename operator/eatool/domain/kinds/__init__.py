@@ -1,6 +1,11 @@
 """The kinds of the registry: one module each, discovered, never listed.
 
 Adding a kind is adding a module here with a ``KIND``; removing its file removes it.
+
+Stored events are read through today's spec models. A rule of one field that becomes stricter (a
+new required field, a shorter limit) makes old events unreadable, so it comes with a new
+``schema_version`` of the kind's events and upcasters that make old payloads fit. Rules between
+fields live in ``spec_rules``, which reading does not apply: they may change at any time.
 """
 
 from __future__ import annotations

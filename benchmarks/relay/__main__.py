@@ -88,9 +88,7 @@ async def _measure(
             rates["paho"].append(await asyncio.to_thread(raw_paho, broker.port, messages, window))
             await asyncio.to_thread(witness.collect, events)
             name = f"round-{number}"
-            rates["relay"].append(
-                await relay(url, broker.port, name, events=events, window=window)
-            )
+            rates["relay"].append(await relay(url, broker.port, name, events=events, window=window))
             await asyncio.to_thread(witness.collect, events)
     finally:
         broker.kill()

@@ -16,12 +16,12 @@ from benchmarks.store.checks import check_log
 from eatool.store.appender import GroupCommit
 from eatool.store.encoding import StoredEvent
 from eatool.store.sql import tables
-from eatool.store.sql.engine import open_engine
+from eatool.store.sql.engine import CACHE_KIB, CHECKPOINT_PAGES, open_engine
 from eatool.store.sql.log import SqlEventStore
 from eatool.store.sql.postgresql import COPY_EVENTS
 from eatool.store.sql.postgresql import INSERT_EVENT as INSERT_POSTGRESQL
 from eatool.store.sql.sqlite import INSERT_EVENT as INSERT_SQLITE
-from eatool.store.sql.sqlite import event_row
+from eatool.store.sql.sqlite import event_rows
 
 IN_FLIGHT = (1, 16, 128, 512)
 
@@ -131,7 +131,9 @@ def _raw_sqlite(url: str, batches: list[list[StoredEvent]]) -> float:
     connection = sqlite3.connect(str(make_url(url).database), isolation_level=None)
     connection.execute("PRAGMA journal_mode = WAL")
     connection.execute("PRAGMA synchronous = FULL")
-    rows = [[event_row(event) for event in batch] for batch in batches]
+    connection.execute(f"PRAGMA cache_size = -{CACHE_KIB}")
+    connection.execute(f"PRAGMA wal_autocheckpoint = {CHECKPOINT_PAGES}")
+    rows = [event_rows(batch) for batch in batches]
     started = time.perf_counter()
     for batch in rows:
         connection.execute("BEGIN IMMEDIATE")

@@ -21,6 +21,9 @@ from eatool.store.port import Append, Appended, Outcome, StoreError, StoreUnavai
 MAX_BATCH: Final = 512
 #: Transactions that may wait; beyond it callers wait for room.
 MAX_WAITING: Final = 8192
+#: How long callers who have just been answered may take to ask again before the next commit.
+#: Without it a commit of one would alternate with a commit of all the others.
+ASK_AGAIN_SECONDS: Final = 0.02
 #: Quiet time after writes before the store may tidy up, seconds.
 IDLE_SECONDS: Final = 5.0
 
@@ -37,10 +40,13 @@ class Grouped(Protocol):
         ...
 
 
+_Answer = asyncio.Future[Outcome | Exception] | Future[Outcome | Exception]
+
+
 class _Waiter(NamedTuple):
     encoded: Encoded
     #: Set on the loop, or directly when there is none.
-    future: asyncio.Future[Outcome | Exception] | Future[Outcome | Exception]
+    future: _Answer
     loop: asyncio.AbstractEventLoop | None
 
 
@@ -170,13 +176,17 @@ class GroupCommit:
     def _settle(batch: list[_Waiter], outcomes: Sequence[Outcome | Exception]) -> None:
         by_loop: dict[asyncio.AbstractEventLoop, list[_Settled]] = {}
         for waiter, outcome in zip(batch, outcomes, strict=True):
-            if isinstance(waiter.future, Future):
+            if waiter.loop is None:
                 waiter.future.set_result(outcome)
-            elif waiter.loop is not None:
+            else:
                 by_loop.setdefault(waiter.loop, []).append((waiter.future, outcome))
         for loop, settled in by_loop.items():
-            with suppress(RuntimeError):  # the loop is closed, nobody waits any more
-                loop.call_soon_threadsafe(_resolve, settled)
+            asked_again = threading.Event()
+            try:
+                loop.call_soon_threadsafe(_resolve, loop, settled, asked_again)
+            except RuntimeError:  # the loop is closed, nobody waits any more
+                continue
+            asked_again.wait(ASK_AGAIN_SECONDS)
 
     def _signal_room(self) -> None:
         if not self._room_waiters:
@@ -191,13 +201,16 @@ class GroupCommit:
                 loop.call_soon_threadsafe(_open, room)
 
 
-_Settled = tuple[asyncio.Future[Outcome | Exception], Outcome | Exception]
+_Settled = tuple[_Answer, Outcome | Exception]
 
 
-def _resolve(settled: list[_Settled]) -> None:
+def _resolve(
+    loop: asyncio.AbstractEventLoop, settled: list[_Settled], asked_again: threading.Event
+) -> None:
     for future, outcome in settled:
         if not future.done():
             future.set_result(outcome)
+    loop.call_soon(asked_again.set)  # after the tasks that the results have made ready
 
 
 def _open(room: asyncio.Future[None]) -> None:

@@ -14,6 +14,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
+from functools import lru_cache
 from hashlib import sha256
 from math import isfinite
 from typing import Any, NamedTuple
@@ -142,26 +143,30 @@ def _encode_event(event: NewEvent) -> Payload:
     _check_text("type", event.type, TYPE_LIMIT)
     _check_text("actor", event.actor, ACTOR_LIMIT)
     return Payload(
-        _encode_json("data", event, event.data, DATA_LIMIT),
-        _encode_json("metadata", event, event.metadata, METADATA_LIMIT),
+        _encode_json("data", event.data, DATA_LIMIT),
+        _encode_json("metadata", event.metadata, METADATA_LIMIT),
     )
 
 
+# Types, actors and the streams in use repeat; errors are not cached.
+@lru_cache(maxsize=8192)
 def _check_text(name: str, text: str, limit: int) -> None:
     if not text or len(text) > limit or "\0" in text or not text.isprintable():
         raise InvalidEvent(f"{name}: needs 1 to {limit} printable characters")
 
 
-def _encode_json(name: str, event: NewEvent, value: JsonObject, limit: int) -> str:
+def _encode_json(name: str, value: JsonObject, limit: int) -> str:
     try:
         text = orjson.dumps(value, option=orjson.OPT_SORT_KEYS)
     except TypeError as error:  # orjson.JSONEncodeError is one
-        raise InvalidEvent(f"{event.type} {name}: {error}") from None
+        raise InvalidEvent(f"{name}: {error}") from None
     if len(text) > limit:
-        raise EventTooLarge(f"{event.type} {name}: {len(text)} bytes, limit {limit}")
-    # orjson writes NaN as null and NUL as an escape; only then is a closer look worth its time.
-    if (b"null" in text or b"\\u0000" in text) and not _exact(value):
-        raise InvalidEvent(f"{event.type} {name}: NaN, infinity or a NUL character")
+        raise EventTooLarge(f"{name}: {len(text)} bytes, limit {limit}")
+    if b"\\u0000" in text and not _exact(value):
+        raise InvalidEvent(f"{name}: a NUL character")
+    # orjson writes NaN as null; comparing what it reads back is the fast way to rule that out.
+    if b"null" in text and orjson.loads(text) != value and not _exact(value):
+        raise InvalidEvent(f"{name}: NaN or infinity")
     return text.decode()
 
 
@@ -185,6 +190,7 @@ def chain_hash(previous: bytes, envelope: Sequence[object], data: str, metadata:
     ).digest()
 
 
+@lru_cache(maxsize=16)  # all events of a commit share their time
 def time_text(time: datetime) -> str:
     """Fixed-width UTC form used in the hash."""
     return time.astimezone(UTC).isoformat(timespec="microseconds")

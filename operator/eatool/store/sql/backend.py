@@ -7,7 +7,7 @@ from datetime import datetime
 from typing import Protocol
 from uuid import UUID
 
-from sqlalchemy import Connection
+from sqlalchemy import Connection, Engine
 
 from eatool.store.arbiter import LogState
 from eatool.store.encoding import StoredEvent
@@ -21,10 +21,17 @@ EVENT_COLUMNS = StoredEvent._fields
 class Backend(Protocol):
     """Statements of the log, straight on the driver: this is the hot path.
 
-    The connection's transaction belongs to the caller; driver errors pass through.
+    Driver errors pass through.
     """
 
-    def lock(self, connection: Connection, wanted: Wanted) -> tuple[Head, LogState]:
+    def connect(self, engine: Engine) -> Connection:
+        """A connection for one transaction that ``lock`` begins and ``write`` commits.
+
+        Closing it rolls back what was not committed.
+        """
+        ...
+
+    def lock(self, connection: Connection, wanted: Wanted, *, begin: bool) -> tuple[Head, LogState]:
         """Take the log's lock until the end of the transaction, then read the state."""
         ...
 

@@ -23,6 +23,10 @@ from sqlalchemy.engine import URL, make_url
 LOCK_TIMEOUT_MS: Final = 10_000
 #: A client that dies inside a transaction without closing its socket gives up the lock after this.
 IDLE_IN_TRANSACTION_MS: Final = 60_000
+#: SQLite's page cache per connection: indexes on random ids touch many pages.
+CACHE_KIB: Final = 32 * 1024
+#: Write-ahead log size (4 KiB pages) that makes a commit pay for a checkpoint.
+CHECKPOINT_PAGES: Final = 4000
 
 _READS = "eatool_reads"
 
@@ -70,6 +74,8 @@ def _sqlite(url: URL) -> Engine:
         _enter_wal(connection)
         connection.execute("PRAGMA synchronous = FULL")
         connection.execute("PRAGMA foreign_keys = ON")
+        connection.execute(f"PRAGMA cache_size = -{CACHE_KIB}")
+        connection.execute(f"PRAGMA wal_autocheckpoint = {CHECKPOINT_PAGES}")
 
     @event.listens_for(engine, "begin")
     def begin(connection: Connection) -> None:

@@ -142,7 +142,7 @@ class SqlEventStore:
         try:
             if not connection.in_transaction():
                 connection.begin()
-            head, state = self._backend.lock(connection, Wanted.by([encoded]))
+            head, state = self._backend.lock(connection, Wanted.by([encoded]), begin=False)
             (outcome,), _ = self._write(
                 connection, head, state, [encoded], [encoded], check_ids=True, commit=False
             )
@@ -175,10 +175,9 @@ class SqlEventStore:
     def _open(self, wanted: Wanted) -> tuple[Connection, Head, LogState]:
         """Begin and lock; a pooled connection that died in the meantime is replaced once."""
         for first in (True, False):
-            connection = self.engine.connect()
+            connection = self._backend.connect(self.engine)
             try:
-                connection.begin()
-                return connection, *self._backend.lock(connection, wanted)
+                return connection, *self._backend.lock(connection, wanted, begin=True)
             except self._errors.types:
                 lost = self._errors.discard(connection)
                 connection.close()

@@ -8,10 +8,10 @@ from typing import Any, Final, cast
 from uuid import UUID
 
 import psycopg
-from sqlalchemy import Connection
+from sqlalchemy import Connection, Engine
 
 from eatool.store.arbiter import KeyHold, LogState, StreamHead
-from eatool.store.encoding import StoredEvent, category_of
+from eatool.store.encoding import StoredEvent, category_of, time_text
 from eatool.store.port import Head
 from eatool.store.sql.backend import EVENT_COLUMNS
 from eatool.store.sql.changes import Rows, Wanted
@@ -48,25 +48,53 @@ _POSITION_AT = (
     "SELECT position FROM event WHERE recorded_at <= %s "
     "ORDER BY recorded_at DESC, position DESC LIMIT 1"
 )
+_NULL = "\\N"
 _HEAD = "SELECT position, hash, recorded_at FROM log WHERE id = 1"
 _LOCK = f"{_HEAD} FOR UPDATE"
-_STREAMS = "SELECT stream_id, version, alive FROM stream WHERE stream_id = ANY(%s)"
-_KEYS = (
-    "SELECT key, holder, live FROM unique_key WHERE key = ANY(%s) "
-    "UNION SELECT key, holder, live FROM unique_key WHERE holder = ANY(%s) AND live"
+# One statement for all that constraints look at; ``kind`` says which table a row is of.
+_STATE = (
+    "SELECT 's' AS kind, stream_id AS a, '' AS b, '' AS c, version AS n, alive AS yes "
+    "FROM stream WHERE stream_id = ANY(%s) "
+    "UNION ALL SELECT 'k', key, holder, '', 0, live FROM unique_key WHERE key = ANY(%s) "
+    "UNION ALL SELECT 'k', key, holder, '', 0, live FROM unique_key "
+    "WHERE holder = ANY(%s) AND live "
+    "UNION ALL SELECT 'r', source, field, target, 0, hard FROM reference WHERE source = ANY(%s)"
 )
-_REFERENCES = "SELECT source, field, target, hard FROM reference WHERE source = ANY(%s)"
 _REFERRERS = "SELECT source, target FROM reference WHERE target = ANY(%s)"
 _TYPES = "SELECT category, type, position FROM type_head WHERE category = ANY(%s)"
-_PUT_STREAMS = (
-    "INSERT INTO stream (stream_id, version, alive, category) "
-    "SELECT * FROM unnest(%s::text[], %s::bigint[], %s::bool[], %s::text[]) "
+_ON_STREAM = (
     "ON CONFLICT (stream_id) DO UPDATE SET version = excluded.version, alive = excluded.alive"
 )
-_PUT_TYPES = (
-    "INSERT INTO type_head (category, type, position) "
-    "SELECT * FROM unnest(%s::text[], %s::text[], %s::bigint[]) "
-    "ON CONFLICT (category, type) DO UPDATE SET position = excluded.position"
+_ON_TYPE = "ON CONFLICT (category, type) DO UPDATE SET position = excluded.position"
+_MOVE_HEAD = "UPDATE log SET position = %s, hash = %s, recorded_at = %s WHERE id = 1"
+# One event is the common case: everything it needs in one statement.
+_PUT_ONE = " ".join(
+    (
+        "WITH new_event AS (",
+        INSERT_EVENT,
+        "), new_stream AS (INSERT INTO stream (stream_id, version, alive, category)",
+        "VALUES (%s, %s, %s, %s)",
+        _ON_STREAM,
+        ") INSERT INTO type_head (category, type, position) VALUES (%s, %s, %s)",
+        _ON_TYPE,
+    )
+)
+_PUT_ONE_AND_HEAD = " ".join(
+    (
+        _PUT_ONE.replace(") INSERT INTO type_head", "), new_type AS (INSERT INTO type_head"),
+        ")",
+        _MOVE_HEAD,
+    )
+)
+_PUT_HEADS = " ".join(
+    (
+        "WITH new_stream AS (INSERT INTO stream (stream_id, version, alive, category)",
+        "SELECT * FROM unnest(%s::text[], %s::bigint[], %s::bool[], %s::text[])",
+        _ON_STREAM,
+        ") INSERT INTO type_head (category, type, position)",
+        "SELECT * FROM unnest(%s::text[], %s::text[], %s::bigint[])",
+        _ON_TYPE,
+    )
 )
 _PUT_KEYS = (
     "INSERT INTO unique_key (key, holder, live) "
@@ -81,33 +109,39 @@ _DROP_REFERENCES = (
     "DELETE FROM reference USING unnest(%s::text[], %s::text[], %s::text[]) AS gone (s, f, t) "
     "WHERE (source, field, target) = (s, f, t)"
 )
-_MOVE_HEAD = "UPDATE log SET position = %s, hash = %s, recorded_at = %s WHERE id = 1"
 
 
 class PostgresqlBackend:
     """See :class:`~eatool.store.sql.backend.Backend`."""
 
-    def lock(self, connection: Connection, wanted: Wanted) -> tuple[Head, LogState]:
+    def connect(self, engine: Engine) -> Connection:
+        """Autocommit, as far as the driver knows: its own BEGIN would be one more round trip."""
+        return engine.execution_options(isolation_level="AUTOCOMMIT").connect()
+
+    def lock(self, connection: Connection, wanted: Wanted, *, begin: bool) -> tuple[Head, LogState]:
         """One round trip; each statement after the lock sees what its last owner committed."""
         raw = _raw(connection)
         appended = list(wanted.appended)
         with raw.pipeline():
+            if begin:
+                raw.execute("BEGIN ISOLATION LEVEL READ COMMITTED")
             head = raw.execute(_LOCK)
-            streams = raw.execute(_STREAMS, (list(wanted.streams),))
-            keys = raw.execute(_KEYS, (list(wanted.keys), appended))
-            references = raw.execute(_REFERENCES, (appended,))
+            rows = raw.execute(
+                _STATE, (list(wanted.streams), list(wanted.keys), appended, appended)
+            )
             referrers = types = None
             if wanted.deleted:
                 referrers = raw.execute(_REFERRERS, (list(wanted.deleted),))
             if wanted.categories:
                 types = raw.execute(_TYPES, (list(wanted.categories),))
         state = LogState()
-        for stream_id, version, alive in streams:
-            state.streams[stream_id] = StreamHead(version, alive)
-        for key, holder, live in keys:
-            state.put_key(key, KeyHold(holder, live))
-        for source, name, target, hard in references:
-            state.put_reference(source, (name, target, hard))
+        for kind, a, b, c, number, yes in rows:
+            if kind == "s":
+                state.streams[a] = StreamHead(number, yes)
+            elif kind == "k":
+                state.put_key(a, KeyHold(b, yes))
+            else:
+                state.put_reference(a, (b, c, yes))
         for source, target in referrers or ():
             state.referrers.setdefault(target, set()).add(source)
         for category, type_, position in types or ():
@@ -125,6 +159,7 @@ class PostgresqlBackend:
     ) -> None:
         """See :class:`~eatool.store.sql.backend.Backend`."""
         raw = _raw(connection)
+        end = (head.position, head.hash, head.recorded_at)
         few = len(rows.events) < COPY_FROM
         if not few:
             _copy(raw, rows.events)
@@ -133,14 +168,12 @@ class PostgresqlBackend:
                 _put(raw, rows, with_events=few)
             project()
         with raw.pipeline():
-            if project is None:
-                _put(raw, rows, with_events=few)
-            raw.execute(_MOVE_HEAD, (head.position, head.hash, head.recorded_at))
+            if project is not None:
+                raw.execute(_MOVE_HEAD, end)
+            else:
+                _put(raw, rows, with_events=few, end=end)
             if commit:
-                # In the pipeline: the driver's commit() would be one more round trip.
                 raw.execute("COMMIT")
-        if commit:
-            connection.commit()
 
     def by_ids(self, connection: Connection, ids: Sequence[UUID]) -> list[StoredEvent]:
         """See :class:`~eatool.store.sql.backend.Backend`."""
@@ -184,17 +217,33 @@ def _columns(rows: Sequence[tuple[object, ...]]) -> list[list[object]]:
     return [list(column) for column in zip(*rows, strict=True)]
 
 
-def _put(raw: psycopg.Connection[tuple[Any, ...]], rows: Rows, *, with_events: bool) -> None:
+def _put(
+    raw: psycopg.Connection[tuple[Any, ...]],
+    rows: Rows,
+    *,
+    with_events: bool,
+    end: tuple[object, ...] | None = None,
+) -> None:
+    """Write the rows, and the head when ``end`` is given; in the caller's pipeline."""
     cursor = raw.cursor()
-    if with_events:
-        for event in rows.events:
-            cursor.execute(INSERT_EVENT, event)
     streams = [
         (stream_id, head.version, head.alive, category_of(stream_id))
         for stream_id, head in rows.streams
     ]
-    cursor.execute(_PUT_STREAMS, _columns(streams))
-    cursor.execute(_PUT_TYPES, _columns([(*key, position) for key, position in rows.types]))
+    types = [(*key, position) for key, position in rows.types]
+    if len(rows.events) == 1:
+        parameters = (*rows.events[0], *streams[0], *types[0])
+        if end is None:
+            cursor.execute(_PUT_ONE, parameters)
+        else:
+            cursor.execute(_PUT_ONE_AND_HEAD, (*parameters, *end))
+    else:
+        if with_events:
+            for event in rows.events:
+                cursor.execute(INSERT_EVENT, event)
+        cursor.execute(_PUT_HEADS, _columns(streams) + _columns(types))
+        if end is not None:
+            cursor.execute(_MOVE_HEAD, end)
     if rows.keys:
         cursor.execute(_PUT_KEYS, _columns([(key, *hold) for key, hold in rows.keys]))
     if rows.dropped:
@@ -207,8 +256,39 @@ def _put(raw: psycopg.Connection[tuple[Any, ...]], rows: Rows, *, with_events: b
 
 def _copy(raw: psycopg.Connection[tuple[Any, ...]], events: Sequence[StoredEvent]) -> None:
     with raw.cursor() as cursor, cursor.copy(COPY_EVENTS) as copy:
-        for event in events:
-            copy.write_row(event)
+        copy.write("".join([_copy_line(event) for event in events]))
+
+
+def _copy_line(event: StoredEvent) -> str:
+    """One row in COPY's text format.
+
+    JSON, stream ids, types and actors hold no control characters, so that only backslashes need
+    an escape.
+    """
+    (
+        position,
+        stream_id,
+        version,
+        event_id,
+        type_,
+        data,
+        metadata,
+        actor,
+        correlation_id,
+        causation_id,
+        recorded_at,
+        partition,
+        previous_hash,
+        digest,
+    ) = event
+    text = f"{stream_id}\t{version}\t{event_id.hex}\t{type_}\t{data}\t{metadata}\t{actor}"
+    if "\\" in text:
+        text = text.replace("\\", "\\\\")
+    return (
+        f"{position}\t{text}\t{correlation_id.hex if correlation_id else _NULL}\t"
+        f"{causation_id.hex if causation_id else _NULL}\t{time_text(recorded_at)}\t{partition}\t"
+        f"\\\\x{previous_hash.hex()}\t\\\\x{digest.hex()}\n"
+    )
 
 
 def _head(row: tuple[Any, ...] | None) -> Head:

@@ -5,11 +5,12 @@ from __future__ import annotations
 import sqlite3
 from collections.abc import Callable, Collection, Iterable, Sequence
 from datetime import UTC, datetime
+from functools import lru_cache
 from typing import Any, cast
 from uuid import UUID
 
 import orjson
-from sqlalchemy import Connection
+from sqlalchemy import Connection, Engine
 
 from eatool.store.arbiter import KeyHold, LogState, StreamHead
 from eatool.store.encoding import StoredEvent, category_of
@@ -82,8 +83,14 @@ _MOVE_HEAD = "UPDATE log SET position = ?, hash = ?, recorded_at = ? WHERE id = 
 class SqliteBackend:
     """See :class:`~eatool.store.sql.backend.Backend`."""
 
-    def lock(self, connection: Connection, wanted: Wanted) -> tuple[Head, LogState]:
-        """The transaction is the lock: it began with ``BEGIN IMMEDIATE``."""
+    def connect(self, engine: Engine) -> Connection:
+        """See :class:`~eatool.store.sql.backend.Backend`."""
+        return engine.connect()
+
+    def lock(self, connection: Connection, wanted: Wanted, *, begin: bool) -> tuple[Head, LogState]:
+        """The transaction is the lock: it begins with ``BEGIN IMMEDIATE``."""
+        if begin:
+            connection.begin()
         cursor = _cursor(connection)
         head = _head(cursor.execute(_HEAD))
         state = LogState()
@@ -125,7 +132,7 @@ class SqliteBackend:
     ) -> None:
         """See :class:`~eatool.store.sql.backend.Backend`."""
         cursor = _cursor(connection)
-        cursor.executemany(INSERT_EVENT, [event_row(event) for event in rows.events])
+        cursor.executemany(INSERT_EVENT, event_rows(rows.events))
         cursor.executemany(
             _PUT_STREAM,
             [
@@ -206,6 +213,7 @@ def _head(cursor: sqlite3.Cursor) -> Head:
     return Head(position, digest, None if recorded_at is None else _parse_time(recorded_at))
 
 
+@lru_cache(maxsize=16)  # all events of a commit share their time
 def _time(time: datetime) -> str:
     """How SQLAlchemy's own column type writes it: fixed width, so text order is time order."""
     return time.astimezone(UTC).strftime("%Y-%m-%d %H:%M:%S.%f")
@@ -215,23 +223,43 @@ def _parse_time(text: str) -> datetime:
     return datetime.fromisoformat(text).replace(tzinfo=UTC)
 
 
-def event_row(event: StoredEvent) -> tuple[object, ...]:
-    """The row as SQLite keeps it."""
+def event_rows(events: Sequence[StoredEvent]) -> list[tuple[object, ...]]:
+    """The rows as SQLite keeps them."""
+    return [_row(event) for event in events]
+
+
+def _row(event: StoredEvent) -> tuple[object, ...]:
+    (
+        position,
+        stream_id,
+        version,
+        event_id,
+        type_,
+        data,
+        metadata,
+        actor,
+        correlation_id,
+        causation_id,
+        recorded_at,
+        partition,
+        previous_hash,
+        digest,
+    ) = event
     return (
-        event.position,
-        event.stream_id,
-        event.version,
-        event.event_id.hex,
-        event.type,
-        event.data,
-        event.metadata,
-        event.actor,
-        event.correlation_id and event.correlation_id.hex,
-        event.causation_id and event.causation_id.hex,
-        _time(event.recorded_at),
-        event.partition,
-        event.previous_hash,
-        event.hash,
+        position,
+        stream_id,
+        version,
+        event_id.hex,
+        type_,
+        data,
+        metadata,
+        actor,
+        None if correlation_id is None else correlation_id.hex,
+        None if causation_id is None else causation_id.hex,
+        _time(recorded_at),
+        partition,
+        previous_hash,
+        digest,
     )
 
 

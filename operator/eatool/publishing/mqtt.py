@@ -14,7 +14,7 @@ from __future__ import annotations
 import asyncio
 import ssl
 from collections import deque
-from typing import Any, Final
+from typing import Any, Final, cast
 from uuid import uuid4
 
 from paho.mqtt.client import Client, ConnectFlags, DisconnectFlags
@@ -25,6 +25,7 @@ from paho.mqtt.reasoncodes import ReasonCode
 from eatool.publishing.mqtt_options import MqttOptions
 from eatool.publishing.mqtt_properties import connect_properties, publish_properties
 from eatool.publishing.mqtt_reasons import refusal
+from eatool.publishing.mqtt_socket import BufferedSocket, BufferingContext
 from eatool.publishing.port import (
     Message,
     PermanentPublishError,
@@ -34,6 +35,7 @@ from eatool.publishing.port import (
 
 _KEEPALIVE_CHECK: Final = 1.0
 _FIXED_HEADER: Final = 5
+_FLUSH_AFTER: Final = 32
 
 
 class MqttPublisher:
@@ -50,8 +52,8 @@ class MqttPublisher:
         self._waiting: deque[tuple[Message, asyncio.Future[None]]] = deque()
         self._receive_maximum = options.receive_maximum
         self._max_packet_size = options.max_packet_size
-        self._socket: Any = None
-        self._flush_scheduled = False
+        self._socket: BufferedSocket | None = None
+        self._queued = 0
         self._writer_added = False
         self._keepalive: asyncio.TimerHandle | None = None
 
@@ -92,7 +94,7 @@ class MqttPublisher:
         """Say DISCONNECT if the socket takes it, close it, end what is outstanding."""
         if self._socket is not None and not self._lost.done():
             self._client.disconnect()
-            self._client.loop_write()
+            self._flush()
         self._end("closed")
 
     # -- one message -------------------------------------------------------------------------
@@ -168,8 +170,11 @@ class MqttPublisher:
     def _open_socket(self) -> None:
         """Worker thread: everything that blocks."""
         options, client = self._options, self._client
-        if options.tls is not None:
-            client.tls_set_context(options.tls.context())
+        tls, name = (
+            (options.tls.context(), options.tls.server_name) if options.tls else (None, None)
+        )
+        # Typed as an SSLContext by paho, used for nothing but its wrap_socket.
+        client.tls_set_context(cast(ssl.SSLContext, BufferingContext(tls, name)))
         if self._v5:
             client.connect(
                 options.host,
@@ -182,13 +187,15 @@ class MqttPublisher:
             client.connect(options.host, options.port, options.keepalive)
 
     def _watch(self) -> None:
-        self._socket = self._client.socket()
-        if self._socket is None:
+        sock = self._client.socket()
+        if not isinstance(sock, BufferedSocket):
             raise OSError("the broker closed the connection at once")
+        self._socket = sock
         self._client.on_socket_close = lambda _client, _data, _sock: self._unwatch()
         self._client.on_socket_register_write = self._want_write
         self._loop.add_reader(self._socket, self._readable)
         self._keepalive = self._loop.call_later(_KEEPALIVE_CHECK, self._check_keepalive)
+        self._flush()  # CONNECT
 
     def _unwatch(self) -> None:
         if self._socket is None:
@@ -201,28 +208,36 @@ class MqttPublisher:
 
     def _readable(self) -> None:
         self._client.loop_read()
-        # TLS may have decrypted more than was read; no readiness event will tell.
-        while isinstance(self._socket, ssl.SSLSocket) and self._socket.pending():
+        # Read on what is buffered already: no readiness event will tell.
+        while self._socket is not None and self._socket.pending():
             self._client.loop_read()
 
     def _want_write(self, _client: Client, _data: Any, _sock: Any) -> None:
-        if not self._flush_scheduled:
-            self._flush_scheduled = True
+        self._queued += 1
+        if self._queued >= _FLUSH_AFTER:
+            # Long bursts: the broker starts on the first messages while we make the next.
+            self._flush()
+        elif self._queued == 1:
             self._loop.call_soon(self._flush)
 
     def _flush(self) -> None:
-        """Write what one turn of the loop has queued; wait for the socket if it is full."""
-        self._flush_scheduled = False
-        if self._socket is None:
+        """Write what is queued; wait for the socket if it is full."""
+        self._queued = 0
+        sock = self._socket
+        if sock is None:
             return
         self._client.loop_write()
+        try:
+            sock.flush()
+        except OSError as error:
+            self._end(f"session lost: {type(error).__name__}")
         if self._socket is None:
             return
-        wanted = self._client.want_write()
+        wanted = sock.unsent or self._client.want_write()
         if wanted and not self._writer_added:
-            self._loop.add_writer(self._socket, self._flush)
+            self._loop.add_writer(sock, self._flush)
         elif self._writer_added and not wanted:
-            self._loop.remove_writer(self._socket)
+            self._loop.remove_writer(sock)
         self._writer_added = wanted
 
     def _check_keepalive(self) -> None:

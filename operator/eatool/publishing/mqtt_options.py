@@ -5,7 +5,7 @@ from __future__ import annotations
 import ssl
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Final, Literal, cast
+from typing import Final, Literal, cast
 from urllib.parse import parse_qsl, unquote, urlsplit
 
 QoS = Literal[0, 1, 2]
@@ -34,8 +34,7 @@ class TlsOptions:
 
     def context(self) -> ssl.SSLContext:
         """TLS 1.2 or newer, certificates always verified; OSError or SSLError on bad files."""
-        context = _ClientContext(ssl.PROTOCOL_TLS_CLIENT)
-        context.server_name = self.server_name
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
         context.minimum_version = ssl.TLSVersion.TLSv1_2
         if self.ca is None:
             context.load_default_certs()
@@ -44,17 +43,6 @@ class TlsOptions:
         if self.certificate is not None:
             context.load_cert_chain(self.certificate, self.key)
         return context
-
-
-class _ClientContext(ssl.SSLContext):
-    """Verifies against ``server_name``, where paho would take the address it dials."""
-
-    server_name: str | None = None
-
-    def wrap_socket(self, *args: Any, **arguments: Any) -> ssl.SSLSocket:
-        if self.server_name is not None:
-            arguments["server_hostname"] = self.server_name
-        return super().wrap_socket(*args, **arguments)
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,10 +12,13 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 
 from eatool.manifests.apply import Result, apply_manifests, delete_manifests
 from eatool.manifests.loader import ManifestsInvalid, load
+from eatool.manifests.publish import Published, publish_until_caught_up
 from eatool.manifests.report import as_json, lines, summary, table
+from eatool.publishing.mqtt_options import MqttOptions, parse_mqtt_url
 from eatool.registry.change import ActorType, Provenance, Source, Trust
 from eatool.registry.cli import output_option, show, store_option, to_json, with_registry
 from eatool.registry.opening import OpenRegistry
+from eatool.settings import Settings
 
 
 @click.command()
@@ -37,6 +40,20 @@ from eatool.registry.opening import OpenRegistry
 @click.option("--dry-run", is_flag=True, help="Decide everything, record nothing.")
 @click.option("--actor", help="Who asks; default the user of the operating system.")
 @click.option("--reason", help="Why; quoted in the events.")
+@click.option("--publish", is_flag=True, help="Wait until the broker has every event.")
+@click.option(
+    "--broker",
+    envvar="EATOOL_BROKER_URL",
+    metavar="URL",
+    help="mqtt[s]://user@host:port; topics as EATOOL_TOPIC_TEMPLATE and EATOOL_ENVIRONMENT say.",
+)
+@click.option(
+    "--timeout",
+    type=click.FloatRange(0, min_open=True),
+    default=60.0,
+    show_default=True,
+    help="Seconds that --publish may take.",
+)
 @output_option
 def apply(
     *,
@@ -48,14 +65,18 @@ def apply(
     dry_run: bool,
     actor: str | None,
     reason: str | None,
+    publish: bool,
+    broker: str | None,
+    timeout: float,
     output: str,
 ) -> None:
     """Record manifests in a store, in dependency order, without a cluster.
 
     Running it again records nothing, and neither does an operator that finds the same manifests
     in its cluster. Exit code 0: everything is as desired; 1: something was refused or waits;
-    2: the input cannot be read, nothing was applied.
+    2: the input cannot be read, nothing was applied; 3: recorded, but not published in time.
     """
+    destination = _destination(broker) if publish else None
     try:
         manifests = load(paths, namespace=namespace, recursive=recursive)
     except ManifestsInvalid as invalid:
@@ -71,14 +92,39 @@ def apply(
     )
     act = delete_manifests if deleting else apply_manifests
 
-    async def run(opened: OpenRegistry) -> list[Result]:
+    async def run(opened: OpenRegistry) -> tuple[list[Result], Published | None]:
         with _bar(len(manifests), shown=output == "text") as progress:
-            return await act(opened.registry, manifests, told, progress)
+            results = await act(opened.registry, manifests, told, progress)
+        if destination is None or dry_run:
+            return results, None
+        return results, await publish_until_caught_up(
+            opened.store, Settings(), destination, patience=timeout
+        )
 
-    results = with_registry(url, run, migrate=True, dry_run=dry_run)
+    results, published = with_registry(url, run, migrate=True, dry_run=dry_run)
     _tell(results, output, dry_run=dry_run)
+    if published is not None:
+        click.echo(_words(published), err=True)
     if not all(result.accepted for result in results):
         raise SystemExit(1)
+    if published is not None and (published.parked or not published.complete):
+        raise SystemExit(3)
+
+
+def _destination(broker: str | None) -> MqttOptions:
+    if not broker:
+        raise click.UsageError("--publish needs --broker")
+    try:
+        return parse_mqtt_url(broker)
+    except ValueError as error:
+        raise click.UsageError(f"--broker: {error}") from None
+
+
+def _words(published: Published) -> str:
+    if not published.complete:
+        return f"not published in time: {published.why or 'the broker did not answer'}"
+    parked = f", {published.parked} streams parked" if published.parked else ""
+    return f"published up to position {published.position}{parked}"
 
 
 @contextmanager

@@ -101,7 +101,7 @@ def with_registry(
             async with opened as registry:
                 return await act(registry)
         except ValueError as error:
-            raise click.UsageError(f"--store: {error}") from error
+            raise click.UsageError(str(error)) from error
 
     with plain_errors():
         return asyncio.run(run())

@@ -44,8 +44,11 @@ def changed(kind: EntityKind, old: EntitySpec, new: EntitySpec) -> tuple[EntityE
     plain = [name for name in names if name not in kind.marked]
     last = [(kind.event_class(Updated), plain)] if plain else []
     orders = ([*groups.items(), *last], [*last, *groups.items()])
-    candidates = [_build(order, old, new, before, after) for order in orders]
-    return next((events for events in candidates if _consistent(kind, events)), candidates[0])
+    candidates = (_build(order, old, new, before, after) for order in orders)
+    preferred = next(candidates)
+    if _consistent(kind, preferred):
+        return preferred
+    return next((events for events in candidates if _consistent(kind, events)), preferred)
 
 
 def _build(

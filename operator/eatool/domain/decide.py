@@ -6,9 +6,10 @@ Deciding the same spec again after its events were recorded yields no events.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable, Iterator
 from typing import Any, cast
+
+from pydantic_core import to_json
 
 from eatool.domain.changes import changed, created, deleted
 from eatool.domain.decision import Accepted, Decision, EntityState, Rejected, Waiting
@@ -193,7 +194,8 @@ def _changing(
 
 
 def _too_large(events: Iterable[EntityEvent[Any]]) -> Iterator[FieldError]:
-    largest = max((len(json.dumps(event.to_data())) for event in events), default=0)
+    # Compact UTF-8, as the log measures it.
+    largest = max((len(to_json(event.to_data())) for event in events), default=0)
     if largest > MAX_EVENT_BYTES:
         yield FieldError(
             "spec",

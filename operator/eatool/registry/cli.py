@@ -23,6 +23,7 @@ from eatool.registry.folding import Folded
 from eatool.registry.history import Entry, history_of, state_at
 from eatool.registry.opening import OpenRegistry, open_registry
 from eatool.store.port import StoreError
+from eatool.store.sql.engine import open_engine
 
 _T = TypeVar("_T")
 
@@ -94,14 +95,14 @@ def with_registry(
     dry_run: bool = False,
 ) -> _T:
     """Run ``act`` on the registry at ``url``."""
+    try:
+        open_engine(url).dispose()
+    except (ValueError, SQLAlchemyError) as error:
+        raise click.UsageError(f"--store: {error}") from error
 
     async def run() -> _T:
-        try:
-            opened = open_registry(url, migrate=migrate, dry_run=dry_run)
-            async with opened as registry:
-                return await act(registry)
-        except ValueError as error:
-            raise click.UsageError(str(error)) from error
+        async with open_registry(url, migrate=migrate, dry_run=dry_run) as opened:
+            return await act(opened)
 
     with plain_errors():
         return asyncio.run(run())

@@ -1,0 +1,70 @@
+"""The same results for a terminal, a pipe and a machine."""
+
+from __future__ import annotations
+
+import io
+
+from rich.console import Console
+
+from eatool.domain.decision import EntityState
+from eatool.domain.errors import Code, FieldError
+from eatool.domain.kinds import by_kind
+from eatool.manifests.apply import Result
+from eatool.manifests.loader import Manifest
+from eatool.manifests.report import as_json, lines, summary, table
+from eatool.registry.outcome import Outcome, Refused, Unavailable, Unchanged, WaitingFor
+
+KIND = by_kind("Organization")
+REF = KIND.ref("default", "a")
+ERROR = FieldError("spec.name", Code.ALREADY_EXISTS, "is [taken]")
+STATE = EntityState(REF, 3)
+
+
+def result(outcome: Outcome) -> Result:
+    return Result(Manifest(KIND, REF, {}, "a.yaml:1"), outcome)
+
+
+RESULTS = [
+    result(Unchanged(STATE, None, (ERROR,))),
+    result(WaitingFor(STATE, None, (ERROR,), frozenset())),
+    result(Refused(STATE, None, (ERROR,))),
+    result(Unavailable("database away", 5)),
+]
+
+
+def test_lines_can_be_searched() -> None:
+    assert [line for each in RESULTS for line in lines(each)] == [
+        "organization/a unchanged",
+        "  a.yaml:1: warning: spec.name: is [taken]",
+        "organization/a waiting",
+        "  a.yaml:1: spec.name: is [taken]",
+        "organization/a refused",
+        "  a.yaml:1: spec.name: is [taken]",
+        "organization/a unavailable",
+        "  a.yaml:1: database away",
+    ]
+
+
+def test_the_table_shows_every_result_as_written() -> None:
+    console = Console(width=200, markup=False, record=True, file=io.StringIO())
+    console.print(table(RESULTS))
+    text = console.export_text()
+    for word in ("unchanged", "waiting", "refused", "unavailable", "is [taken]", "database away"):
+        assert word in text
+
+
+def test_the_summary_counts() -> None:
+    assert summary(RESULTS) == (
+        "4 manifests: 1 unchanged, 1 waiting, 1 refused, 1 unavailable; 0 events"
+    )
+    assert summary([]) == "0 manifests: nothing to do; 0 events"
+
+
+def test_machines_get_codes() -> None:
+    refused = as_json(RESULTS[2])
+    assert refused["result"] == "refused"
+    assert refused["version"] == 3
+    assert refused["errors"] == [
+        {"field": "spec.name", "code": "ALREADY_EXISTS", "message": "is [taken]"}
+    ]
+    assert as_json(RESULTS[3])["why"] == "database away"

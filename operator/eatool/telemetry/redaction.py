@@ -29,8 +29,8 @@ _KOPF_HARMLESS_TAIL = re.compile(
     """,
     re.VERBOSE,
 )
-# Logger of discovery: its tails are names of resources, needed to see what RBAC or a CRD lacks.
-_KOPF_DISCOVERY = "kopf._core.reactor.observation"
+# They know no objects. Discovery names resources, needed to see what RBAC or a CRD lacks.
+_KOPF_TRUSTED = ("kopf._core.reactor.observation", "kopf._core.reactor.running")
 _KOPF_STRUCTURE = re.compile(r"[{\[]|\(\(")
 
 
@@ -41,7 +41,7 @@ def without_passwords(text: str) -> str:
 
 def kopf_message(logger: str, text: str) -> str:
     """A record of kopf reduced to what is certainly not data of an object."""
-    if logger == _KOPF_DISCOVERY:
+    if logger in _KOPF_TRUSTED:
         return text
     head, colon, tail = text.partition(": ")
     if structure := _KOPF_STRUCTURE.search(head):

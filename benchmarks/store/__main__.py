@@ -107,7 +107,6 @@ def _measure(
             seen = tailed(url, 2_000 if quick else 20_000)
         console.print(f"{kind}: {seen} events beside a tailing reader: 0 skipped, 0 out of order")
     if json_path is not None:
-        rate = medians_of(figures)
         json_path.write_bytes(
             orjson.dumps(
                 {
@@ -118,7 +117,7 @@ def _measure(
                     ],
                     "targets": [
                         {"what": t.what, "ratio": t.ratio, "goal": t.goal, "met": t.met}
-                        for t in targets(rate)
+                        for t in targets(medians_of(figures))
                     ],
                 },
                 option=orjson.OPT_INDENT_2,

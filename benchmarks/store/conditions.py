@@ -26,7 +26,7 @@ def machine(folder: Path) -> dict[str, str]:
         "file system": _file_system(folder),
         "fdatasync": f"{_sync_rate(folder):.0f}/s for appended 4 KiB blocks",
         "python": platform.python_version(),
-        "sqlite": sqlite3.sqlite_version,
+        "sqlite library": sqlite3.sqlite_version,
         **{name: version(name) for name in ("sqlalchemy", "psycopg", "eventsourcing")},
     }
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import sqlite3
-import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
@@ -15,6 +14,7 @@ from benchmarks.store import peers, workload
 from benchmarks.store.checks import check_log
 from eatool.store.appender import GroupCommit
 from eatool.store.encoding import StoredEvent
+from eatool.store.port import Append
 from eatool.store.sql import tables
 from eatool.store.sql.engine import CACHE_KIB, CHECKPOINT_PAGES, open_engine
 from eatool.store.sql.log import SqlEventStore
@@ -63,10 +63,10 @@ def single(url: str, events: int) -> float:
     store = SqlEventStore(open_engine(url))
     appends = list(workload.appends(0, events))
     store.head()  # connected
-    started = time.perf_counter()
-    for append in appends:
-        store.append(append)
-    took = time.perf_counter() - started
+    with workload.measured() as elapsed:
+        for append in appends:
+            store.append(append)
+        took = elapsed()
     check_log(store, {each.events[0].event_id for each in appends})
     store.close()
     return events / took
@@ -81,14 +81,13 @@ def grouped(in_flight: int) -> Run:
         work = [list(workload.appends(n, events // in_flight)) for n in range(in_flight)]
 
         async def measure() -> float:
-            async def caller(appends: list[workload.Append]) -> None:
+            async def caller(appends: list[Append]) -> None:
                 for append in appends:
                     await group.append(append)
 
-            with GroupCommit(store) as group:
-                started = time.perf_counter()
+            with GroupCommit(store) as group, workload.measured() as elapsed:
                 await asyncio.gather(*map(caller, work))
-                return time.perf_counter() - started
+                return elapsed()
 
         took = asyncio.run(measure())
         sent = {append.events[0].event_id for appends in work for append in appends}
@@ -104,13 +103,13 @@ def core_single(url: str, events: int) -> float:
     engine = open_engine(url)
     rows = [event._asdict() for event in workload.stored_rows(events)]
     insert_event, move_head = insert(tables.event), update(tables.log)
-    started = time.perf_counter()
-    for row in rows:
-        with engine.begin() as connection:
-            connection.execute(insert_event, row)
-            head = {name: row[name] for name in ("position", "hash", "recorded_at")}
-            connection.execute(move_head, head)
-    took = time.perf_counter() - started
+    with workload.measured() as elapsed:
+        for row in rows:
+            with engine.begin() as connection:
+                connection.execute(insert_event, row)
+                head = {name: row[name] for name in ("position", "hash", "recorded_at")}
+                connection.execute(move_head, head)
+        took = elapsed()
     engine.dispose()
     return events / took
 
@@ -134,20 +133,23 @@ def _raw_sqlite(url: str, batches: list[list[StoredEvent]]) -> float:
     connection.execute(f"PRAGMA cache_size = -{CACHE_KIB}")
     connection.execute(f"PRAGMA wal_autocheckpoint = {CHECKPOINT_PAGES}")
     rows = [event_rows(batch) for batch in batches]
-    started = time.perf_counter()
-    for batch in rows:
-        connection.execute("BEGIN IMMEDIATE")
-        connection.executemany(INSERT_SQLITE, batch)
-        connection.execute("COMMIT")
-    took = time.perf_counter() - started
+    with workload.measured() as elapsed:
+        for batch in rows:
+            connection.execute("BEGIN IMMEDIATE")
+            connection.executemany(INSERT_SQLITE, batch)
+            connection.execute("COMMIT")
+        took = elapsed()
     connection.close()
     return took
 
 
 def _raw_postgresql(url: str, batches: list[list[StoredEvent]]) -> float:
     plain = make_url(url).set(drivername="postgresql").render_as_string(hide_password=False)
-    with psycopg.connect(plain) as connection, connection.cursor() as cursor:
-        started = time.perf_counter()
+    with (
+        psycopg.connect(plain) as connection,
+        connection.cursor() as cursor,
+        workload.measured() as elapsed,
+    ):
         for batch in batches:
             if len(batch) == 1:
                 cursor.execute(INSERT_POSTGRESQL, batch[0])
@@ -156,4 +158,4 @@ def _raw_postgresql(url: str, batches: list[list[StoredEvent]]) -> float:
                     for event in batch:
                         copy.write_row(event)
             connection.commit()
-        return time.perf_counter() - started
+        return elapsed()

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 
@@ -83,10 +82,9 @@ def _runner(
             for event in stored:
                 recorder.insert_events([event])
 
-        with ThreadPoolExecutor(threads) as pool:
-            started = time.perf_counter()
+        with ThreadPoolExecutor(threads) as pool, workload.measured() as elapsed:
             list(pool.map(insert, work))
-            took = time.perf_counter() - started
+            took = elapsed()
         sent = sum(map(len, work))
         check_equal("eventsourcing: events", recorder.max_notification_id(), sent)
         close()

@@ -78,5 +78,5 @@ def show(
     for target in targets(rate):
         mark = "[green]met[/]   " if target.met else "[red]missed[/]"
         console.print(f"{mark} {target.what}: {target.ratio:.2f} (target {target.goal:g})")
-    for name, value in conditions.items():
-        console.print(f"{name}: {value}", highlight=False)
+    for name, condition in conditions.items():
+        console.print(f"{name}: {condition}", highlight=False)

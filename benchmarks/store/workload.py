@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import gc
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from datetime import UTC, datetime
 from uuid import UUID, uuid4
 
@@ -72,6 +75,18 @@ def stored_rows(count: int) -> list[StoredEvent]:
 def opaque_state() -> bytes:
     """What a store of opaque bytes keeps of an event: the same JSON."""
     return orjson.dumps({"data": DATA, "metadata": METADATA})
+
+
+@contextmanager
+def measured() -> Iterator[Callable[[], float]]:
+    """Yields seconds since entry; the workload made before is none of the collector's business."""
+    gc.collect()
+    gc.freeze()
+    started = time.perf_counter()
+    try:
+        yield lambda: time.perf_counter() - started
+    finally:
+        gc.unfreeze()
 
 
 def uuids(count: int) -> list[UUID]:

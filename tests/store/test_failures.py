@@ -155,6 +155,18 @@ def test_a_refused_statement_is_not_a_driver_error(url: str) -> None:
     store.close()
 
 
+def test_a_serialization_failure_is_tried_again(
+    tmp_path: Path, request: pytest.FixtureRequest
+) -> None:
+    sabotage = Sabotage("DO $$ BEGIN RAISE EXCEPTION USING ERRCODE = '40001'; END $$")
+    url = database_url("postgresql", tmp_path, request)
+    store = SqlEventStore(open_engine(url), projections=[sabotage])
+    sabotage.armed = True
+    assert not store.append(append("a", 0)).repeated
+    assert sabotage.seen == [1, 1]
+    store.close()
+
+
 def test_projections_see_every_commit_in_order(url: str) -> None:
     witness = Sabotage()
     store = SqlEventStore(open_engine(url), projections=[witness])

@@ -127,6 +127,17 @@ def test_deletion_keeps_the_row_and_creation_starts_over() -> None:
         assert again.version == 4
 
 
+def test_an_older_event_does_not_move_a_row_back() -> None:
+    with sqlite() as store:
+        landscape = MemoryLandscape()
+        for region in ("north", "south"):
+            store.append(server_append(SERVER, landscape, region=region))
+        newest = Entities(store.engine).get(SERVER)
+        with store.engine.begin() as connection:
+            ReadModels().apply(connection, store.read_all(limit=1))
+        assert Entities(store.engine).get(SERVER) == newest
+
+
 def test_one_batch_costs_one_statement_a_table() -> None:
     with sqlite() as store:
         statements: list[str] = []

@@ -239,6 +239,30 @@ def test_removal_keeps_crds_objects_and_history(
     online_helm("uninstall", RELEASE, "--namespace", namespace)
 
 
+@pytest.mark.parametrize("profile", ["values-sqlite.yaml", "values-postgres.yaml"])
+def test_a_bare_cluster_accepts_each_profile(
+    admin: ApiClient, online_helm: Helm, namespace: str, profile: str
+) -> None:
+    level = {"pod-security.kubernetes.io/enforce": "restricted"}
+    admin.call(
+        "PATCH",
+        f"/api/v1/namespaces/{namespace}",
+        {"metadata": {"labels": level}},
+        content_type="application/merge-patch+json",
+    )
+    install(online_helm, namespace, "-f", CHART / profile)
+    (deployment,) = admin.call("GET", f"/apis/apps/v1/namespaces/{namespace}/deployments")["items"]
+    # No controller makes the pod; the API server's own admission judges the template.
+    template = deployment["spec"]["template"]
+    pod = {"metadata": {**template["metadata"], "name": "probe"}, "spec": template["spec"]}
+    pod["spec"]["nodeName"] = "nowhere"
+    pods = f"/api/v1/namespaces/{namespace}/pods?dryRun=All"
+    admin.call("POST", pods, pod)
+    pod["spec"]["securityContext"]["seccompProfile"]["type"] = "Unconfined"
+    assert admin.request("POST", pods, pod).status == 403, "restricted is enforced"
+    online_helm("uninstall", RELEASE, "--namespace", namespace)
+
+
 def test_an_upgrade_brings_the_crds_along(
     admin: ApiClient, online_helm: Helm, namespace: str, tmp_path: Path
 ) -> None:

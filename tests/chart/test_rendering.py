@@ -25,7 +25,7 @@ PROFILES = {
         "-f",
         CHART / "values-postgres.yaml",
         "--set",
-        "broker.existingSecret=broker,serviceMonitor.labels.release=prometheus",
+        "broker.existingSecret=broker,serviceMonitor.enabled=true,serviceMonitor.labels.release=p",
         "--set",
         "extraEnv[0].name=HTTPS_PROXY,extraEnv[0].value=http://proxy:3128",
         "--set",

@@ -30,7 +30,7 @@ Right = tuple[str, str, str]
 IN_A_NAMESPACE: set[Right] = {
     *(("eatool.io", name, verb) for name in PLURALS for verb in ("get", "list", "watch", "patch")),
     *(("eatool.io", f"{name}/status", "patch") for name in PLURALS),
-    ("", "events", "create"),
+    ("events.k8s.io", "events", "create"),
 }
 DISCOVERY: set[Right] = {
     ("apiextensions.k8s.io", "customresourcedefinitions", verb) for verb in ("list", "watch")

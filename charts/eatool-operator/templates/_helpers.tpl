@@ -69,7 +69,7 @@ helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version | replace "+" "_" }}
 - apiGroups: [eatool.io]
   resources: {{- include "eatool.statuses" . | nindent 4 }}
   verbs: [patch]
-- apiGroups: [""]
+- apiGroups: [events.k8s.io]
   resources: [events]
   verbs: [create]
 {{- end }}

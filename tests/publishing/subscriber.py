@@ -13,12 +13,10 @@ from paho.mqtt.properties import Properties
 
 
 class Subscriber:
-    """QoS 1 on a topic filter; survives broker restarts through its session."""
+    """One topic filter; survives broker restarts through its session."""
 
-    def __init__(self, port: int, topic_filter: str = "eatool/#", *, keep: bool = False) -> None:
-        self.seen: list[tuple[str, int, str]] = []
+    def __init__(self, port: int, topic_filter: str = "eatool/#", *, qos: int = 1) -> None:
         self.messages: list[MQTTMessage] = []
-        self._keep = keep
         self._filter = topic_filter
         self._subscribed = threading.Event()
         self._client = Client(
@@ -27,7 +25,7 @@ class Subscriber:
             protocol=MQTTProtocolVersion.MQTTv5,
         )
         self._client.reconnect_delay_set(1, 1)
-        self._client.on_connect = lambda *_: self._client.subscribe(self._filter, qos=1)
+        self._client.on_connect = lambda *_: self._client.subscribe(self._filter, qos=qos)
         self._client.on_subscribe = lambda *_: self._subscribed.set()
         self._client.on_message = self._on_message
         properties = Properties(PacketTypes.CONNECT)  # type: ignore[no-untyped-call]
@@ -37,11 +35,13 @@ class Subscriber:
         assert self._subscribed.wait(10)
 
     def _on_message(self, _client: Client, _data: object, message: MQTTMessage) -> None:
-        if self._keep:
-            self.messages.append(message)
-        body = orjson.loads(message.payload)
-        if "specversion" in body:
-            self.seen.append((body["partitionkey"], int(body["sequence"]), body["id"]))
+        self.messages.append(message)
+
+    @property
+    def seen(self) -> list[tuple[str, int, str]]:
+        """``(stream, version, event id)`` of structured events, in order of arrival."""
+        bodies = (orjson.loads(message.payload) for message in list(self.messages))
+        return [(body["partitionkey"], int(body["sequence"]), body["id"]) for body in bodies]
 
     def close(self) -> None:
         """End the session's connection."""

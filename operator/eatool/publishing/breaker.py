@@ -102,7 +102,7 @@ class CircuitBreaker:
 
     def trip(self) -> None:
         """Open now: the whole destination failed, there is nothing to vote about."""
-        if self._state is CircuitState.OPEN:
+        if self.state is CircuitState.OPEN:
             return
         ceiling = min(self._policy.cap, self._policy.base * 2.0**self._opened)
         # Stop counting where doubling has passed the cap anyway, far from float overflow.

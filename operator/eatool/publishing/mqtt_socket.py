@@ -76,8 +76,13 @@ class BufferedSocket:
 
     def do_handshake(self) -> None:
         """As a TLS socket's; nothing on plain TCP."""
-        if isinstance(self._sock, ssl.SSLSocket):
+        if not isinstance(self._sock, ssl.SSLSocket):
+            return
+        try:
             self._sock.do_handshake()
+        except BaseException:
+            self._sock.close()  # paho forgets a socket whose handshake failed
+            raise
 
     def close(self) -> None:
         """As a socket's; what is unsent is lost."""

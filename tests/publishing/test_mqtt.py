@@ -1,0 +1,185 @@
+"""What is particular to MQTT: addresses, refusals, limits, properties on the wire."""
+
+from __future__ import annotations
+
+import asyncio
+from pathlib import Path
+
+import pytest
+from paho.mqtt.packettypes import PacketTypes
+from paho.mqtt.reasoncodes import ReasonCode
+
+from eatool.publishing.mqtt import MqttPublisher
+from eatool.publishing.mqtt_options import MqttOptions, MqttUrlError, TlsOptions, parse_mqtt_url
+from eatool.publishing.mqtt_reasons import refusal
+from eatool.publishing.port import (
+    Message,
+    PermanentPublishError,
+    SessionLost,
+    TransientPublishError,
+)
+from tests.plugins.certificates import Certificates
+from tests.plugins.mosquitto import BrokerFactory, Mosquitto
+from tests.publishing.subscriber import Subscriber
+from tests.publishing.support import until
+
+
+def message(payload: bytes = b'{"a": 1}', topic: str = "eatool/x") -> Message:
+    return Message(topic, payload, "application/json", {"id": "é", "type": "t"}, "id", "stream")
+
+
+async def publish(options: MqttOptions, *messages: Message) -> None:
+    publisher = MqttPublisher(options)
+    await publisher.connect()
+    try:
+        async with asyncio.timeout(10):
+            for each in messages:
+                await publisher.publish(each)
+    finally:
+        await publisher.close()
+
+
+def test_url_with_everything() -> None:
+    options = parse_mqtt_url(
+        "mqtts://us%40er:p%2Fw@broker.example?version=3.1.1&qos=2&client_id=me&keepalive=30"
+        "&max_packet_size=1000&ca=/etc/ca.pem&server_name=inner"
+    )
+    assert (options.host, options.port, options.version) == ("broker.example", 8883, "3.1.1")
+    assert (options.username, options.password) == ("us@er", "p/w")
+    assert (options.client_id, options.exact_client_id, options.qos) == ("me", True, 2)
+    assert options.tls == TlsOptions(Path("/etc/ca.pem"), server_name="inner")
+    assert options.max_packet_size == 1000
+    assert "p/w" not in repr(options)
+    assert options.address == "mqtts://broker.example:8883"
+
+
+@pytest.mark.parametrize(
+    ("url", "complaint"),
+    [
+        ("http://u:geheim@h", "mqtt:// or mqtts://"),
+        ("mqtt://u:geheim@", "needs a host"),
+        ("mqtt://u:geheim@h:port", "host or port"),
+        ("mqtt://u:geheim@h:99999", "host or port"),
+        ("mqtt://u:geheim@h/path", "path"),
+        ("mqtt://u:geheim@h?version=4", "version must be 5 or 3.1.1"),
+        ("mqtt://u:geheim@h?qos=3", "qos must be a number from 0 to 2"),
+        ("mqtt://u:geheim@h?color=red", "unknown parameter color; legal: version"),
+        ("mqtt://u:geheim@h?ca=/x", "need mqtts"),
+        ("mqtts://u:geheim@h?key=/x", "key needs cert"),
+    ],
+)
+def test_bad_urls_say_what_is_wrong_and_no_secret(url: str, complaint: str) -> None:
+    with pytest.raises(MqttUrlError, match=complaint) as caught:
+        parse_mqtt_url(url)
+    assert "geheim" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("code", "expected"),
+    [
+        (0x00, None),
+        (0x10, None),
+        (0x80, "PublishError"),
+        (0x83, "PublishError"),
+        (0x87, "PermanentPublishError"),
+        (0x90, "PermanentPublishError"),
+        (0x97, "TransientPublishError"),
+        (0x99, "PermanentPublishError"),
+    ],
+)
+def test_reason_codes(code: int, expected: str | None) -> None:
+    error = refusal(ReasonCode(PacketTypes.PUBACK, identifier=code))
+    assert (None if error is None else type(error).__name__) == expected
+
+
+async def test_properties_arrive_as_any_mqtt5_subscriber_reads_them(mosquitto: Mosquitto) -> None:
+    subscriber = Subscriber(mosquitto.port)
+    await publish(MqttOptions("127.0.0.1", mosquitto.port), message())
+    await until(lambda: len(subscriber.messages) == 1)
+    subscriber.close()
+    properties = subscriber.messages[0].properties
+    assert properties is not None
+    assert properties.ContentType == "application/json"
+    assert properties.PayloadFormatIndicator == 1
+    assert properties.UserProperty == [("id", "é"), ("type", "t")]
+
+
+async def test_wrong_password_is_refused_without_showing_it(make_mosquitto: BrokerFactory) -> None:
+    broker = make_mosquitto(users={"relay": "right"})
+    broker.start()
+    await publish(
+        MqttOptions("127.0.0.1", broker.port, username="relay", password="right"), message()
+    )
+    for version in ("5", "3.1.1"):
+        with pytest.raises(SessionLost, match="refused the connection|lost") as caught:
+            await publish(
+                MqttOptions(
+                    "127.0.0.1", broker.port, version=version,  # type: ignore[arg-type]
+                    username="relay", password="wr0ng",
+                )
+            )  # fmt: skip
+        assert "wr0ng" not in str(caught.value)
+
+
+async def test_forbidden_topic_is_permanent(make_mosquitto: BrokerFactory) -> None:
+    broker = make_mosquitto(acl="topic write allowed/#\n")
+    broker.start()
+    options = MqttOptions("127.0.0.1", broker.port)
+    await publish(options, message(topic="allowed/x"))
+    with pytest.raises(PermanentPublishError, match="Not authorized"):
+        await publish(options, message(topic="forbidden/x"))
+
+
+async def test_message_over_the_brokers_packet_limit_is_permanent(
+    make_mosquitto: BrokerFactory,
+) -> None:
+    broker = make_mosquitto(settings={"max_packet_size": "1000"})
+    broker.start()
+    options = MqttOptions("127.0.0.1", broker.port)
+    await publish(options, message(b"x" * 800))
+    with pytest.raises(PermanentPublishError, match="too large, the limit is 1000"):
+        await publish(options, message(b"x" * 1000))
+
+
+async def test_own_packet_limit_serves_mqtt_311(mosquitto: Mosquitto) -> None:
+    options = MqttOptions("127.0.0.1", mosquitto.port, version="3.1.1", max_packet_size=500)
+    with pytest.raises(PermanentPublishError, match="too large"):
+        await publish(options, message(b"x" * 500))
+
+
+async def test_topic_with_a_wildcard_is_permanent(mosquitto: Mosquitto) -> None:
+    with pytest.raises(PermanentPublishError, match="wildcard"):
+        await publish(MqttOptions("127.0.0.1", mosquitto.port), message(topic="a/+"))
+
+
+async def test_silent_broker_does_not_block_connecting(mosquitto: Mosquitto) -> None:
+    mosquitto.silence()
+    publisher = MqttPublisher(MqttOptions("127.0.0.1", mosquitto.port, connect_timeout=0.3))
+    with pytest.raises(SessionLost, match="no answer to CONNECT"):
+        await publisher.connect()
+    await publisher.close()
+
+
+async def test_silent_broker_is_noticed_by_keepalive(mosquitto: Mosquitto) -> None:
+    publisher = MqttPublisher(MqttOptions("127.0.0.1", mosquitto.port, keepalive=1))
+    await publisher.connect()
+    mosquitto.silence()
+    async with asyncio.timeout(10):
+        assert isinstance(await publisher.lost(), TransientPublishError)
+    await publisher.close()
+
+
+async def test_server_certificate_is_verified(
+    make_mosquitto: BrokerFactory, certificates: Certificates
+) -> None:
+    broker = make_mosquitto(certificates=certificates)
+    broker.start()
+    wrong_name = MqttOptions("127.0.0.1", broker.port, tls=TlsOptions(certificates.ca))
+    with pytest.raises(SessionLost, match="CERTIFICATE_VERIFY_FAILED"):
+        await publish(wrong_name)
+    unknown_ca = MqttOptions("127.0.0.1", broker.port, tls=TlsOptions(server_name="broker.test"))
+    with pytest.raises(SessionLost, match="CERTIFICATE_VERIFY_FAILED"):
+        await publish(unknown_ca)
+    missing = MqttOptions("127.0.0.1", broker.port, tls=TlsOptions(Path("/nowhere/ca.pem")))
+    with pytest.raises(SessionLost, match="FileNotFoundError"):
+        await publish(missing)

@@ -1,0 +1,77 @@
+from __future__ import annotations
+
+import pytest
+from hypothesis import example, given
+from hypothesis import strategies as st
+
+from eatool.domain.identity import EntityRef
+from eatool.publishing.topics import (
+    TopicTemplate,
+    TopicTemplateError,
+    TopicTooLong,
+    decode_level,
+    encode_level,
+)
+
+REF = EntityRef("application", "shop", "webshop")
+
+
+@given(st.text())
+@example("a/b+c#d*e>f%g\0h")
+@example("$share")
+@example("%2F")
+def test_levels_survive_the_round_trip_and_stay_one_level(value: str) -> None:
+    level = encode_level(value)
+    assert decode_level(level) == value
+    assert not set(level) & set("/+#*>\0")
+    assert not level.startswith("$")
+    level.encode()
+
+
+def test_kubernetes_names_pass_unchanged() -> None:
+    assert encode_level("my-app.v2") == "my-app.v2"
+
+
+def test_default_template() -> None:
+    topic = TopicTemplate(env="prod").topic(REF, "ApplicationCreated.v1")
+    assert topic == "eatool/v1/prod/application/ApplicationCreated/webshop"
+
+
+def test_every_placeholder_is_filled_and_sanitised() -> None:
+    template = TopicTemplate("{env}/{namespace}/{event_version}/{entity_id}", env="a/b")
+    assert template.topic(EntityRef("t", "n+s", "x#y"), "E.v2") == "a%2Fb/n%2Bs/v2/x%23y"
+
+
+@pytest.mark.parametrize(
+    ("template", "complaint"),
+    [
+        ("a/{kind}/{entity_id}", r"unknown placeholder \{kind\}; legal: \{entity_id\}"),
+        ("a/{entity_id!r}", "unknown placeholder"),
+        ("a/{entity_id:>9}", "unknown placeholder"),
+        ("a/{}", "unknown placeholder"),
+        ("a/{entity_id", "legal placeholders"),
+        ("a/}}/{entity_id}", "braces"),
+        ("a/+/{entity_id}", r"'\+' is a wildcard"),
+        ("a/#/{entity_id}", "'#' is a wildcard"),
+        ("a/>/{entity_id}", "'>' is a wildcard"),
+        ("a/b/{env}", "every event the same topic"),
+        ("a//{entity_id}", "empty level"),
+        ("/{entity_id}", "empty level"),
+        ("$SYS/{entity_id}", "broker's own"),
+    ],
+)
+def test_bad_templates_say_what_is_wrong(template: str, complaint: str) -> None:
+    with pytest.raises(TopicTemplateError, match=complaint):
+        TopicTemplate(template)
+
+
+def test_environment_must_be_given() -> None:
+    with pytest.raises(TopicTemplateError, match="env"):
+        TopicTemplate(env="")
+
+
+def test_length_is_counted_in_bytes() -> None:
+    template = TopicTemplate("{entity_id}")
+    assert len(template.topic(EntityRef("t", "n", "x" * 65_535), "E.v1")) == 65_535
+    with pytest.raises(TopicTooLong, match="65536 bytes"):
+        template.topic(EntityRef("t", "n", "ü" * 32_768), "E.v1")

@@ -10,11 +10,11 @@ from typing import Any
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from tests.domain.strategies import NAMES, kinds, raw_specs
-from tests.registry.sites import change
+from tests.registry.sites import change, imagined, ref
 
 from eatool.registry.change import Change
 from eatool.registry.opening import open_registry
-from eatool.registry.outcome import Outcome, Recorded, Unavailable, WaitingFor
+from eatool.registry.outcome import Outcome, Recorded, Refused, Unavailable, WaitingFor
 from eatool.registry.service import Registry
 
 
@@ -56,11 +56,34 @@ def test_a_rehearsal_answers_like_the_registry(
                 await run(real.registry, command)
             head = real.store.head()
         async with open_registry(url, dry_run=True) as dry:
-            imagined = [seen(await run(dry.registry, command)) for command in rehearsed]
+            planned = [seen(await run(dry.registry, command)) for command in rehearsed]
             assert dry.store.head() == head
         async with open_registry(url) as real:
             recorded = [seen(await run(real.registry, command)) for command in rehearsed]
-        assert imagined == recorded
+        assert planned == recorded
 
     with tempfile.TemporaryDirectory() as folder:
         asyncio.run(compare(f"sqlite:///{Path(folder) / 'registry.db'}"))
+
+
+async def test_imagined_relations_stand_in_each_others_way() -> None:
+    ends = {
+        "sourceType": "server",
+        "sourceId": "a",
+        "targetType": "server",
+        "targetId": "b",
+        "relationType": "connected_to",
+        "bidirectional": True,
+    }
+    early = {**ends, "effectiveTo": "2025-12-31T23:59:59Z"}
+    late = {**ends, "effectiveFrom": "2026-01-01T00:00:00Z"}
+    both = {**ends, "effectiveFrom": "2025-06-01T00:00:00Z", "effectiveTo": "2026-06-01T00:00:00Z"}
+    async with imagined() as (registry, _):
+        for name in ("a", "b"):
+            spec = {"hostname": name, "environment": "dev", "criticality": "low"}
+            assert isinstance(await registry.apply(change("Server", name, spec)), Recorded)
+        assert isinstance(await registry.apply(change("Relation", "early", early)), Recorded)
+        assert isinstance(await registry.apply(change("Relation", "late", late)), Recorded)
+        refused = await registry.apply(change("Relation", "both", both))
+        assert isinstance(refused, Refused)
+        assert refused.blocked_by == {ref("Relation", "early"), ref("Relation", "late")}

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from uuid import UUID
+from uuid import UUID, uuid4
 
 import pytest
 from tests.registry.sites import APPLICATION, SERVER, Losing, change, ref, site, types
@@ -11,7 +11,8 @@ from tests.registry.sites import APPLICATION, SERVER, Losing, change, ref, site,
 from eatool.domain.errors import Code
 from eatool.registry.opening import open_registry
 from eatool.registry.outcome import Recorded, Refused, Unavailable, Unchanged, WaitingFor
-from eatool.store.port import StoreUnavailable
+from eatool.store.port import Append, NewEvent, StoreUnavailable
+from eatool.store.sql.log import SqlEventStore
 
 
 async def test_records_creation_change_and_deletion(any_url: str | None) -> None:
@@ -229,3 +230,15 @@ async def test_provenance_is_in_the_events(any_url: str | None) -> None:
         assert event.metadata["reason"] == "new rack"
         assert event.metadata["trust"] == "declared"
         assert event.metadata["traceparent"].startswith("00-aaaa")
+
+
+async def test_events_of_a_newer_release_stop_the_stream_not_the_process(url: str) -> None:
+    async with open_registry(url) as opened:
+        await opened.registry.apply(change("Server", "db-1", SERVER))
+        newer = NewEvent(uuid4(), "ServerMoved.v9", {}, {"uid": "u", "generation": 1}, "newer")
+        store = SqlEventStore(opened.store.engine)
+        store.append(Append("server/default/db-1", 1, (newer,)))
+        outcome = await opened.registry.apply(change("Server", "db-1", {**SERVER, "region": "x"}))
+        assert isinstance(outcome, Unavailable)
+        assert "ServerMoved.v9" in outcome.why
+        assert outcome.retry_after >= 60

@@ -14,6 +14,7 @@ from eatool.registry.outcome import Recorded, Unchanged
 from eatool.registry.service import Registry
 from eatool.store.appender import GroupCommit
 from eatool.store.memory import MemoryEventStore
+from eatool.store.port import Append, Appended
 
 OBJECTS = 5_000
 
@@ -113,6 +114,21 @@ async def test_a_state_of_a_log_that_was_rewound_is_not_believed() -> None:
     rewound.put(kept)
     assert rewound.fold(ref("Server", "db-1")).state.version == 0
     registry.close()
+
+
+async def test_preloading_stops_when_the_cache_is_full(sqlite_url: str) -> None:
+    async with open_registry(sqlite_url) as opened:
+        for index in range(6):
+            spec = {**SERVER, "hostname": f"h{index}"}
+            await opened.registry.apply(change("Server", f"s{index}", spec))
+        small = Registry(opened.store, Unused(), SqlLandscape(opened.store.engine), cached_states=4)
+        assert await small.preload(lambda: opened.entities.pages(size=2)) == 4
+        small.close()
+
+
+class Unused:
+    async def append(self, *_: Append) -> Appended:
+        raise AssertionError("nothing is appended here")
 
 
 async def test_the_cache_is_bounded() -> None:

@@ -77,6 +77,9 @@ class Change:
             ``None`` where there is no API server to count: the registry then counts the changes
             it records for this ``uid``.
         spec: as written by the user, camelCase; not read by ``Registry.delete``.
+        tentative: this may be an old view of the object (a watch that lags, two operators during
+            a rolling update). If the log knows a newer generation, or another incarnation, the
+            registry raises :class:`SeenNewer` instead of recording.
 
     """
 
@@ -85,3 +88,8 @@ class Change:
     generation: int | None = None
     spec: JsonObject = field(default_factory=dict)
     provenance: Provenance = field(default_factory=Provenance)
+    tentative: bool = False
+
+
+class SeenNewer(Exception):
+    """The log knows more of the object than a tentative change: look at the object again."""

@@ -10,10 +10,14 @@ from datetime import datetime
 from typing import Protocol
 from uuid import UUID
 
+from pydantic import ValidationError
+
 from eatool.domain.decision import EntityState
 from eatool.domain.evolve import evolve, fold
 from eatool.domain.identity import EntityRef
+from eatool.domain.kind import EntitySpec
 from eatool.domain.kinds import KINDS, event_types
+from eatool.projections.queries import Record
 from eatool.store.port import Head, RecordedEvent
 
 
@@ -80,6 +84,19 @@ def _continue(state: EntityState, events: Sequence[RecordedEvent]) -> EntityStat
     return state
 
 
+def folded_of(record: Record) -> Folded | None:
+    """The state a row of a read table stands for; ``None`` when today's rules cannot read it."""
+    kind = KINDS[record.ref.aggregate_type]
+    spec: EntitySpec | None = None
+    if record.deleted_at is None:
+        try:
+            spec = kind.spec.model_validate(dict(record.fields), by_name=True)
+        except ValidationError:
+            return None  # accepted under older rules: the fold knows how to read it
+    last = LastEvent(record.event_id, record.uid, record.generation, record.position)
+    return Folded(EntityState(record.ref, record.version, spec), last)
+
+
 class CachedStates:
     """Folded states of the most recently used streams.
 
@@ -97,6 +114,11 @@ class CachedStates:
 
     def __len__(self) -> int:
         return len(self._kept)
+
+    @property
+    def full(self) -> bool:
+        """Whether the next state would push out another one."""
+        return len(self._kept) >= self._capacity
 
     def fold(self, ref: EntityRef) -> Folded:
         """The state at the end of the stream, not older than the call."""

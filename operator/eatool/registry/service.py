@@ -15,8 +15,6 @@ from dataclasses import dataclass
 from time import perf_counter
 from typing import Protocol, TypeVar
 
-from pydantic import ValidationError
-
 from eatool.domain.decide import decide, decide_deletion, parse
 from eatool.domain.decision import Accepted, Decision, EntityState, Rejected, Waiting
 from eatool.domain.errors import Code, FieldError, SpecInvalid
@@ -28,9 +26,9 @@ from eatool.domain.policies import Policy
 from eatool.domain.upcasting import UnknownEventType
 from eatool.projections.queries import Record
 from eatool.registry.arrivals import Arrivals
-from eatool.registry.change import Change
+from eatool.registry.change import Change, SeenNewer
 from eatool.registry.envelope import new_events
-from eatool.registry.folding import CachedStates, Folded, LastEvent, Log
+from eatool.registry.folding import CachedStates, Folded, LastEvent, Log, folded_of
 from eatool.registry.observing import NullObserver, RegistryObserver
 from eatool.registry.outcome import (
     Outcome,
@@ -236,6 +234,8 @@ class Registry:
 
     def _decide(self, change: Change, deciding: _Decide, desired: EntitySpec | None) -> _Decided:
         folded = self._states.fold(change.ref)
+        if change.tentative and _knows_more(folded, change):
+            raise SeenNewer(str(change.ref))
         # Only what is going to be appended needs to know where the log stood.
         position = 0 if folded.state.spec == desired else self._log.head().position
         return _Decided(folded, deciding(folded.state), position)
@@ -285,7 +285,9 @@ class Registry:
         read = 0
         for page in snapshots():
             for record in page:
-                folded = _folded(record)
+                if self._states.full:
+                    return read
+                folded = folded_of(record)
                 if folded is not None:
                     self._states.put(folded)
                     read += 1
@@ -295,13 +297,9 @@ class Registry:
         return await asyncio.get_running_loop().run_in_executor(self._readers, read)
 
 
-def _folded(record: Record) -> Folded | None:
-    kind = KINDS[record.ref.aggregate_type]
-    spec: EntitySpec | None = None
-    if record.deleted_at is None:
-        try:
-            spec = kind.spec.model_validate(dict(record.fields), by_name=True)
-        except ValidationError:
-            return None  # accepted under older rules: the fold knows how to read it
-    last = LastEvent(record.event_id, record.uid, record.generation, record.position)
-    return Folded(EntityState(record.ref, record.version, spec), last)
+def _knows_more(folded: Folded, change: Change) -> bool:
+    if folded.last is None:
+        return False
+    if folded.last.uid != change.uid:
+        return folded.state.exists
+    return change.generation is not None and change.generation < folded.last.generation

@@ -58,7 +58,6 @@ class Mosquitto:
             "allow_anonymous": "true" if users is None else "false",
             "persistence": "true",
             "persistence_location": f"{folder}/",
-            "autosave_interval": "1",
             "max_inflight_messages": "0",
             "max_queued_messages": "0",
             "log_dest": f"file {folder / 'log'}",
@@ -110,6 +109,17 @@ class Mosquitto:
         """Stop politely and start again."""
         self.stop()
         self.start()
+
+    def save(self) -> None:
+        """Have sessions and subscriptions written to disk now, and wait for it."""
+        file = self._folder / "mosquitto.db"
+        before = file.stat().st_mtime_ns if file.exists() else 0
+        self._signal(signal.SIGUSR1)
+        deadline = time.monotonic() + 10
+        while not file.exists() or file.stat().st_mtime_ns == before:
+            if time.monotonic() > deadline:
+                raise RuntimeError((self._folder / "log").read_text())
+            time.sleep(0.02)
 
     def silence(self) -> None:
         """The process stops answering, the kernel goes on taking connections and bytes."""

@@ -10,7 +10,6 @@ import os
 import signal
 import subprocess
 import sys
-import time
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -37,14 +36,11 @@ from tests.publishing.support import (
 )
 
 STREAMS = [stream(number) for number in range(250)]
-#: Mosquitto writes sessions to disk once a second; after that a ``kill -9`` keeps them.
-SESSION_SAVED = 1.5
 
 
 @pytest.fixture
 def subscriber(mosquitto: Mosquitto) -> Iterator[Subscriber]:
     subscriber = Subscriber(mosquitto.port)
-    time.sleep(SESSION_SAVED)
     yield subscriber
     subscriber.close()
 
@@ -66,7 +62,7 @@ async def test_broker_is_killed_in_the_middle_of_5000_events(
     mosquitto = make_mosquitto(settings={"queue_qos0_messages": "true"})
     mosquitto.start()
     subscriber = Subscriber(mosquitto.port, qos=0)
-    await asyncio.sleep(SESSION_SAVED)
+    await asyncio.to_thread(mosquitto.save)
     store = MemoryEventStore()
     writer = Writer(store)
     relay = make_relay(

@@ -7,7 +7,6 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from itertools import pairwise
 
-import pytest
 from tests.registry.sites import APPLICATION, SERVER, Gated, change, ref
 
 from eatool.domain.errors import Code
@@ -17,6 +16,7 @@ from eatool.registry.change import Change
 from eatool.registry.opening import OpenRegistry, open_registry
 from eatool.registry.outcome import Outcome, Recorded, Refused, Unavailable, Unchanged, WaitingFor
 from eatool.registry.service import Appender
+from eatool.store.port import Append, Appended
 
 
 @asynccontextmanager
@@ -155,9 +155,7 @@ async def test_two_writers_with_the_same_identity_do_not_pass_for_each_other(url
         assert [event.data["entity"]["region"] for event in stream] == ["south", "north"]
 
 
-async def test_writers_that_are_always_late_give_up_for_now(
-    sqlite_url: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_writers_that_are_always_late_give_up_for_now(sqlite_url: str) -> None:
     async with open_registry(sqlite_url) as fast:
         count = 0
 
@@ -165,14 +163,14 @@ async def test_writers_that_are_always_late_give_up_for_now(
             def __init__(self, inner: Appender) -> None:
                 self._inner = inner
 
-            async def append(self, *appends: object) -> object:
+            async def append(self, *appends: Append) -> Appended:
                 nonlocal count
                 count += 1
                 spec = {**SERVER, "region": f"r{count}"}
                 await fast.registry.apply(change("Server", "db-1", spec, uid="fast"))
-                return await self._inner.append(*appends)  # type: ignore[arg-type]  # passed on
+                return await self._inner.append(*appends)
 
-        async with open_registry(sqlite_url, around=Overtaken) as slow:  # type: ignore[arg-type]  # same shape
+        async with open_registry(sqlite_url, around=Overtaken) as slow:
             outcome = await slow.registry.apply(change("Server", "db-1", SERVER))
         assert isinstance(outcome, Unavailable)
         assert count == 10

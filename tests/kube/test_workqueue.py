@@ -2,13 +2,16 @@
 
 import asyncio
 from collections import Counter
+from collections.abc import Awaitable, Callable
 
 import pytest
 
 from eatool.kube.workqueue import Backoff, WorkQueue
 
+Process = Callable[[str], Awaitable[None]]
 
-async def drain(queue: WorkQueue[str], process, workers: int = 3) -> None:
+
+async def drain(queue: WorkQueue[str], process: Process, workers: int = 3) -> None:
     task = asyncio.create_task(queue.run(process, workers))
     await asyncio.sleep(0)
     while not queue.idle:
@@ -123,3 +126,8 @@ async def test_stopping_leaves_no_timer_behind() -> None:
     with pytest.raises(asyncio.CancelledError):
         await task
     await asyncio.sleep(0.03)
+
+
+async def test_a_retry_never_comes_before_the_time_it_was_given() -> None:
+    queue: WorkQueue[str] = WorkQueue(Backoff(base=0.01, cap=0.01))
+    assert 3.0 <= queue.retry("a", not_before=3.0) <= 3.01

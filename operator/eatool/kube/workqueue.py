@@ -90,11 +90,15 @@ class WorkQueue(Generic[K]):
             timer.cancel()
         self._delayed[key] = self._loop.call_at(due, self.add, key)
 
-    def retry(self, key: K) -> float:
-        """Process ``key`` again after a backoff that grows with each failure in a row."""
+    def retry(self, key: K, *, not_before: float = 0.0) -> float:
+        """Process ``key`` again after a backoff that grows with each failure in a row.
+
+        ``not_before`` seconds are waited in any case (``Retry-After``); the backoff comes on top,
+        so that those who were told the same do not come back together. Returns the delay.
+        """
         failures = self._failures.get(key, 0) + 1
         self._failures[key] = failures
-        delay = self._backoff.delay(failures)
+        delay = not_before + self._backoff.delay(failures)
         self.add_after(key, delay)
         return delay
 

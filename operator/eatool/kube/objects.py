@@ -7,6 +7,7 @@ finalizer), never at what a status claims about the log: a resync re-examines ev
 
 from __future__ import annotations
 
+from collections import OrderedDict
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -16,6 +17,10 @@ from eatool.domain.kind import EntityKind
 from eatool.kube.contract import FINALIZER, REQUESTS
 
 Body = dict[str, Any]
+
+#: How many released objects are remembered against late news of them.
+_REMEMBERED = 10_000
+
 #: Everything about an object that can call for work.
 Cause = tuple[object, ...]
 
@@ -58,6 +63,7 @@ class Objects:
 
     def __init__(self) -> None:
         self._seen: dict[EntityRef, Sighting] = {}
+        self._released: OrderedDict[str, None] = OrderedDict()
 
     def __len__(self) -> int:
         return len(self._seen)
@@ -71,12 +77,20 @@ class Objects:
         return sighting.body if sighting else None
 
     def observe(self, ref: EntityRef, body: Body) -> bool:
-        """Take note of a version of an object; true when it calls for work."""
+        """Take note of a version of an object; true when it calls for work.
+
+        Late news of an object that was released are not a new object: reconciled once more, they
+        would record its creation again.
+        """
+        if _uid(body) in self._released:
+            return False
         sighting = self._seen.get(ref)
         if sighting is None:
             self._seen[ref] = Sighting(body)
             return True
-        if _uid(body) != _uid(sighting.body) or _version(body) >= _version(sighting.body):
+        # Versions compare across a re-creation too; an answer to a request of ours may arrive
+        # after the watch has told of the next object of that name.
+        if _version(body) >= _version(sighting.body):
             sighting.body, sighting.gone = body, False
         return cause_of(sighting.body) != sighting.done
 
@@ -110,7 +124,16 @@ class Objects:
 
     def forget(self, ref: EntityRef) -> None:
         """The deletion is recorded and released."""
-        self._seen.pop(ref, None)
+        sighting = self._seen.pop(ref, None)
+        if sighting is not None:
+            self._released[_uid(sighting.body)] = None
+            if len(self._released) > _REMEMBERED:
+                self._released.popitem(last=False)
+
+
+def is_current(ours: Mapping[str, Any], theirs: Mapping[str, Any]) -> bool:
+    """``ours`` is the same object as ``theirs`` in at least the same version."""
+    return _uid(ours) == _uid(theirs) and _version(ours) >= _version(theirs)
 
 
 def _version(body: Mapping[str, Any]) -> int:

@@ -42,7 +42,7 @@ def status_of(body: Mapping[str, Any], outcome: Outcome, now: datetime) -> Body:
         "streamVersion": outcome.state.version,
         **_last_event(old, outcome.last, outcome),
         "lastHandledReconcileAt": requested,
-        "effective": _effective(outcome.state, body["spec"]) or None,
+        "effective": _effective(outcome.state, body.get("spec") or {}) or None,
     }
     match outcome:
         case Recorded(warnings=warnings) | Unchanged(warnings=warnings):
@@ -76,13 +76,14 @@ def paused_status_of(body: Mapping[str, Any], now: datetime) -> Body:
     """Status of a paused object: what was true stays true, and nobody waits for more."""
     old = body.get("status") or {}
     message = f'Spec changes are not recorded while the annotation {PAUSED} is "true"'
-    kept = [
-        Condition(entry["type"], entry["status"], entry["reason"], entry["message"])
-        for entry in old.get("conditions") or ()
-        if entry["type"] == "Ready"
-    ] or [Condition("Ready", "Unknown", "Paused", message)]
-    paused = Condition("Paused", "True", "PausedByAnnotation", message)
-    return _with_conditions(old, [*kept, paused], body["metadata"]["generation"], now)
+    generation = body["metadata"]["generation"]
+    # Word for word: a Ready that speaks of an older generation must go on saying so.
+    kept = [entry for entry in old.get("conditions") or () if entry["type"] == "Ready"]
+    wanted = [Condition("Paused", "True", "PausedByAnnotation", message)]
+    if not kept:
+        wanted.insert(0, Condition("Ready", "Unknown", "Paused", message))
+    told = _with_conditions(old, wanted, generation, now)
+    return {**told, "conditions": [*kept, *told["conditions"]]}
 
 
 def is_ready(status: Mapping[str, Any]) -> bool:
@@ -95,12 +96,15 @@ def is_ready(status: Mapping[str, Any]) -> bool:
 
 def patch_between(old: Mapping[str, Any], new: Mapping[str, Any]) -> Body:
     """JSON merge patch from one status to another; empty when nothing differs."""
-    patch: Body = {name: value for name, value in new.items() if old.get(name) != value}
-    patch.update({name: None for name in old if name not in new})
-    if isinstance(patch.get("effective"), dict):
-        # A merge patch would merge maps key by key: name the keys that are gone.
-        gone = (old.get("effective") or {}).keys() - patch["effective"].keys()
-        patch["effective"] = {**patch["effective"], **dict.fromkeys(gone)}
+    patch: Body = dict.fromkeys(old.keys() - new.keys())
+    for name, value in new.items():
+        before = old.get(name)
+        if isinstance(value, Mapping) and isinstance(before, Mapping):
+            nested = patch_between(before, value)
+            if nested:
+                patch[name] = nested
+        elif before != value:
+            patch[name] = value
     return patch
 
 

@@ -23,6 +23,8 @@ Body = dict[str, Any]
 
 _MERGE_PATCH = "application/merge-patch+json"
 _PAGE = 500
+#: Seconds for one request; the client's own default, five minutes, would block a worker as long.
+_TIMEOUT = 30.0
 
 
 class ApiConflict(Exception):
@@ -67,6 +69,7 @@ class EntityApi:
                 {"metadata": metadata},
                 field_manager=COMPONENT,
                 _content_type=_MERGE_PATCH,
+                _request_timeout=_TIMEOUT,
             ),
         )
 
@@ -81,14 +84,34 @@ class EntityApi:
                 {"status": status},
                 field_manager=COMPONENT,
                 _content_type=_MERGE_PATCH,
+                _request_timeout=_TIMEOUT,
             ),
         )
+
+    async def get(self, ref: EntityRef) -> Body | None:
+        """The object as it is now, straight from etcd; ``None`` when there is none.
+
+        A listing of one: the operator needs no right beyond those of its watches.
+        """
+        kind = KINDS[ref.aggregate_type]
+        call = self._objects.list_namespaced_custom_object(
+            kind.api_group,
+            kind.api_version,
+            ref.namespace,
+            kind.plural,
+            field_selector=f"metadata.name={ref.name}",
+            _request_timeout=_TIMEOUT,
+        )
+        items = (await self._listed(kind, call))["items"]
+        return items[0] if items else None
 
     async def list(self, kind: EntityKind, namespace: str | None) -> AsyncIterator[Body]:
         """Every object of a kind, in pages, straight from etcd rather than a watch cache."""
         token: str | None = None
         while True:
-            options: Body = {"limit": _PAGE, **({"_continue": token} if token else {})}
+            options: Body = {"limit": _PAGE, "_request_timeout": _TIMEOUT}
+            if token:
+                options["_continue"] = token
             group, version = kind.api_group, kind.api_version
             call = (
                 self._objects.list_cluster_custom_object(group, version, kind.plural, **options)
@@ -97,17 +120,26 @@ class EntityApi:
                     group, version, namespace, kind.plural, **options
                 )
             )
-            page = await self._request("list", kind.plural, call) or {}
+            page = await self._listed(kind, call)
             for body in page.get("items", []):
                 yield body
             token = page.get("metadata", {}).get("continue")
             if not token:
                 return
 
+    async def _listed(self, kind: EntityKind, call: Awaitable[object]) -> Body:
+        page = await self._request("list", kind.plural, call)
+        if page is None:
+            # No such resource: its CRD is away. That must not pass for "no objects".
+            raise ApiUnavailable(f"list {kind.plural}: not served")
+        return page
+
     async def post_event(self, namespace: str, event: Body) -> object:
         """Create a Kubernetes event (``events.k8s.io/v1``)."""
         return await self._request(
-            "create", "events", self._events.create_namespaced_event(namespace, event)
+            "create",
+            "events",
+            self._events.create_namespaced_event(namespace, event, _request_timeout=_TIMEOUT),
         )
 
     async def _request(self, verb: str, resource: str, call: Awaitable[object]) -> Body | None:

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter
-from collections.abc import Collection
+from collections.abc import Awaitable, Callable, Collection
 from time import time
 from typing import Any
+
+import structlog
 
 from eatool.domain.identity import EntityRef
 from eatool.domain.kind import EntityKind
@@ -25,6 +27,11 @@ from eatool.telemetry.metrics import ReconcileMetrics
 
 Body = dict[str, Any]
 
+_log: structlog.stdlib.BoundLogger = structlog.get_logger("eatool.operator")
+
+#: Pause before a part that failed starts again, seconds.
+_RESTART = 5.0
+
 
 class Operator:
     """Everything between kopf's watches and the registry; lives in kopf's event loop."""
@@ -41,6 +48,11 @@ class Operator:
         self._api_client: Any = None
         self._queue: WorkQueue[EntityRef] | None = None
         self._resync: Resync | None = None
+
+    @property
+    def clusterwide(self) -> bool:
+        """All namespaces are watched."""
+        return not self._settings.namespaces
 
     @property
     def queue(self) -> WorkQueue[EntityRef]:
@@ -69,11 +81,15 @@ class Operator:
         tail = LogTail(self._store, self._registry.arrivals)
         self._registry.arrivals.on_wake(self._wake)
         self._metrics.concurrency_limit(self._settings.workers)
+
+        async def work() -> None:
+            await queue.run(reconciler.process, self._settings.workers)
+
         self._tasks = [
-            asyncio.create_task(queue.run(reconciler.process, self._settings.workers)),
-            asyncio.create_task(self._resync.run()),
-            asyncio.create_task(tail.run()),
-            asyncio.create_task(self._gauge()),
+            asyncio.create_task(_keep_running("queue", work)),
+            asyncio.create_task(_keep_running("resync", self._resync.run)),
+            asyncio.create_task(_keep_running("tail", tail.run)),
+            asyncio.create_task(_keep_running("gauges", self._gauge)),
         ]
 
     async def stop(self) -> None:
@@ -89,8 +105,7 @@ class Operator:
         self._metrics.watch_event(kind.aggregate_type, time())
         ref = ref_of(kind, body)
         if event_type == "DELETED":
-            if self._objects.vanished(ref, body):
-                self.queue.add(ref)
+            self.vanished(ref, body)
             return
         self.observe(ref, body)
 
@@ -99,8 +114,21 @@ class Operator:
         if is_terminating(body):
             # Known early, so that objects deleted together do not block each other.
             self._registry.pending.terminate(ref)
+        elif self._objects.is_gone(ref):
+            # Created again before the deletion was recorded: nobody may count on it any more.
+            self._registry.pending.settle(ref)
         if self._objects.observe(ref, body):
             self.queue.add(ref)
+
+    def vanished(self, ref: EntityRef, body: Body) -> None:
+        """Take note that an object is gone, and record it if nobody has."""
+        if self._objects.vanished(ref, body):
+            self._registry.pending.terminate(ref)
+            self.queue.add(ref)
+
+    def refs(self) -> Collection[EntityRef]:
+        """Every object the operator knows to exist."""
+        return [ref for ref in self._objects if not self._objects.is_gone(ref)]
 
     def known(self, ref: EntityRef) -> Body | None:
         """The newest body the operator has."""
@@ -135,3 +163,13 @@ class Operator:
             for (entity, referenced), objects in pending.items():
                 self._metrics.references_pending(entity, referenced, objects)
             await asyncio.sleep(1)
+
+
+async def _keep_running(part: str, run: Callable[[], Awaitable[None]]) -> None:
+    """A part that fails must neither stay away unnoticed nor take the others with it."""
+    while True:
+        try:
+            await run()
+        except Exception:
+            _log.exception("a part of the operator failed; it starts again", part=part)
+        await asyncio.sleep(_RESTART)

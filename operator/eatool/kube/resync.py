@@ -1,23 +1,24 @@
 """Lists everything now and then, and compares it with what the watches delivered.
 
 Watches go deaf in the field while the process looks healthy (nolar/kopf#585, #955, #996). A
-listing shows it: an object that has been newer on the API server than here for a while was not
-delivered. Such objects are taken from the listing, counted, and readiness says so.
+listing shows it: an object that has been newer on the API server than here for a while, or has
+been gone there, was not delivered. Such objects are read again, counted, and readiness says so.
 """
 
 from __future__ import annotations
 
 import asyncio
+from collections import Counter
+from collections.abc import Collection, Mapping
 from time import monotonic
 from typing import Any, Protocol
 
 import structlog
 
 from eatool.domain.identity import EntityRef
-from eatool.domain.kind import EntityKind
 from eatool.domain.kinds import KINDS
 from eatool.kube.api import ApiUnavailable, EntityApi
-from eatool.kube.objects import ref_of
+from eatool.kube.objects import is_current, ref_of
 from eatool.settings import Settings
 from eatool.telemetry.metrics import ReconcileMetrics
 
@@ -27,10 +28,16 @@ _log: structlog.stdlib.BoundLogger = structlog.get_logger("eatool.resync")
 
 #: What the watches may lag behind a listing before they are called deaf, seconds.
 _GRACE = 10.0
+#: Longest pause before another look after the API server failed or a watch was deaf, seconds.
+_SOON = 30.0
 
 
 class Watching(Protocol):
     """The operator, as far as the resync needs it."""
+
+    def refs(self) -> Collection[EntityRef]:
+        """Everything it knows to exist."""
+        ...
 
     def known(self, ref: EntityRef) -> Body | None:
         """The newest body it has."""
@@ -38,6 +45,10 @@ class Watching(Protocol):
 
     def observe(self, ref: EntityRef, body: Body) -> None:
         """Take note of a version of an object."""
+        ...
+
+    def vanished(self, ref: EntityRef, body: Body) -> None:
+        """Take note that an object is gone; ``body`` is its last known version."""
         ...
 
     def reconsider(self, ref: EntityRef) -> None:
@@ -49,13 +60,20 @@ class Resync:
     """Periodic full comparison, one kind after the other."""
 
     def __init__(
-        self, watching: Watching, api: EntityApi, metrics: ReconcileMetrics, settings: Settings
+        self,
+        watching: Watching,
+        api: EntityApi,
+        metrics: ReconcileMetrics,
+        settings: Settings,
+        *,
+        grace: float = _GRACE,
     ) -> None:
         self._watching = watching
         self._api = api
         self._metrics = metrics
         self._interval = settings.resync_interval
         self._namespaces: tuple[str | None, ...] = settings.namespaces or (None,)
+        self._grace = grace
         self._finished: float | None = None
         self._deaf: frozenset[str] = frozenset()
 
@@ -63,7 +81,7 @@ class Resync:
         """What is wrong with the watches, if anything."""
         if self._finished is None:
             return "the first comparison with a listing has not finished"
-        if monotonic() - self._finished > 2 * self._interval + _GRACE:
+        if monotonic() - self._finished > 2 * self._interval + self._grace:
             return "the comparison with a listing is overdue"
         if self._deaf:
             return f"watches deliver nothing for {', '.join(sorted(self._deaf))}"
@@ -78,47 +96,75 @@ class Resync:
                 await self.once()
             except ApiUnavailable as error:
                 _log.warning("resync put off", why=str(error))
-                await asyncio.sleep(min(30.0, self._interval))
+                await asyncio.sleep(min(_SOON, self._interval))
                 continue
-            await asyncio.sleep(self._interval)
+            await asyncio.sleep(min(_SOON, self._interval) if self._deaf else self._interval)
 
     async def once(self) -> None:
         """One comparison of all kinds."""
-        suspicious: list[tuple[EntityKind, EntityRef, Body]] = []
+        unlisted: dict[EntityRef, Body] = {}
+        for ref in self._watching.refs():
+            body = self._watching.known(ref)
+            if body is not None:
+                unlisted[ref] = _version_only(body)
+        newer: dict[EntityRef, Body] = {}
         first = self._finished is None
         for kind in KINDS.values():
             for namespace in self._namespaces:
                 async for body in self._api.list(kind, namespace):
                     ref = ref_of(kind, body)
-                    if self._is_current(ref, body):
-                        if not first:  # what was just sighted for the first time is under way
-                            self._watching.reconsider(ref)
-                    else:
-                        suspicious.append((kind, ref, body))
-        missed = await self._confirm(suspicious) if suspicious else {}
+                    unlisted.pop(ref, None)
+                    if not self._has(ref, body):
+                        newer[ref] = _version_only(body)
+                    elif not first:  # what was just sighted for the first time is under way
+                        self._watching.reconsider(ref)
+        missed = await self._confirm(newer, unlisted)
         for kind in KINDS.values():
-            self._metrics.watch_missed(kind.aggregate_type, missed.get(kind.aggregate_type, 0))
+            self._metrics.watch_missed(kind.aggregate_type, missed[kind.aggregate_type])
         if missed:
-            _log.warning("watches missed objects", missed=missed)
+            _log.warning("watches missed objects", missed=dict(missed))
         self._deaf = frozenset(missed)
         self._finished = monotonic()
 
     async def _confirm(
-        self, suspicious: list[tuple[EntityKind, EntityRef, Body]]
-    ) -> dict[str, int]:
-        await asyncio.sleep(_GRACE)
-        missed: dict[str, int] = {}
-        for kind, ref, body in suspicious:
-            if not self._is_current(ref, body):
-                missed[kind.aggregate_type] = missed.get(kind.aggregate_type, 0) + 1
-                self._watching.observe(ref, body)
+        self, newer: dict[EntityRef, Body], unlisted: dict[EntityRef, Body]
+    ) -> Counter[str]:
+        """Wait as long as the watches are catching up; read what they did not deliver."""
+        waiting = len(newer) + len(unlisted) + 1
+        while 0 < len(newer) + len(unlisted) < waiting:
+            waiting = len(newer) + len(unlisted)
+            await asyncio.sleep(self._grace)
+            newer = {ref: body for ref, body in newer.items() if not self._has(ref, body)}
+            unlisted = {ref: body for ref, body in unlisted.items() if self._still_has(ref, body)}
+        missed: Counter[str] = Counter()
+        for ref in {**newer, **unlisted}:
+            # Not what was listed: it is old by now, and the object may even have been released.
+            if self._take(ref, await self._api.get(ref)):
+                missed[ref.aggregate_type] += 1
         return missed
 
-    def _is_current(self, ref: EntityRef, body: Body) -> bool:
+    def _take(self, ref: EntityRef, body: Body | None) -> bool:
+        """Bring what is known up to date with the API server; whether it had been behind."""
         known = self._watching.known(ref)
-        if known is None:
+        if body is None:
+            if known is None:
+                return False
+            self._watching.vanished(ref, known)
+            return True
+        if self._has(ref, body):
             return False
-        ours, theirs = known["metadata"], body["metadata"]
-        if ours["uid"] != theirs["uid"]:
-            return False
-        return int(ours["resourceVersion"]) >= int(theirs["resourceVersion"])
+        self._watching.observe(ref, body)
+        return True
+
+    def _has(self, ref: EntityRef, body: Mapping[str, Any]) -> bool:
+        known = self._watching.known(ref)
+        return known is not None and is_current(known, body)
+
+    def _still_has(self, ref: EntityRef, body: Mapping[str, Any]) -> bool:
+        known = self._watching.known(ref)
+        return known is not None and known["metadata"]["uid"] == body["metadata"]["uid"]
+
+
+def _version_only(body: Body) -> Body:
+    metadata = body["metadata"]
+    return {"metadata": {name: metadata[name] for name in ("uid", "resourceVersion")}}

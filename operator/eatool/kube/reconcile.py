@@ -7,7 +7,8 @@ reports), the finalizer is released after the deletion is in the log.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
+from dataclasses import replace
 from datetime import UTC, datetime
 from time import perf_counter
 from typing import Any, Protocol
@@ -18,7 +19,7 @@ from eatool.domain.identity import EntityRef
 from eatool.domain.kinds import KINDS
 from eatool.kube.api import ApiConflict, ApiUnavailable
 from eatool.kube.contract import FINALIZER, PAUSED
-from eatool.kube.objects import Objects, cause_of, is_terminating
+from eatool.kube.objects import Objects, cause_of, is_current, is_terminating
 from eatool.kube.provenance import provenance_of, provenance_of_deletion
 from eatool.kube.status import (
     deletion_status_of,
@@ -28,7 +29,7 @@ from eatool.kube.status import (
     status_of,
 )
 from eatool.kube.workqueue import WorkQueue
-from eatool.registry.change import Change, Provenance
+from eatool.registry.change import Change, Provenance, SeenNewer
 from eatool.registry.outcome import (
     Outcome,
     Recorded,
@@ -57,7 +58,11 @@ _RESULTS: dict[type[Outcome], ReconcileResult] = {
 
 
 class StatusApi(Protocol):
-    """The writes a reconcile makes; :class:`eatool.kube.api.EntityApi` in production."""
+    """What a reconcile asks of the API; :class:`eatool.kube.api.EntityApi` in production."""
+
+    async def get(self, ref: EntityRef) -> Body | None:
+        """The object as it is now."""
+        ...
 
     async def set_finalizers(
         self, ref: EntityRef, resource_version: str, finalizers: list[str]
@@ -104,10 +109,11 @@ class Reconciler:
             except ApiConflict:
                 self._queue.retry(ref)
                 result = ReconcileResult.RETRY
+            except SeenNewer:
+                # `_look_again` has found it; the news are in the queue.
+                result = ReconcileResult.RETRY
             except ApiUnavailable as error:
-                delay = self._queue.retry(ref)
-                if error.retry_after is not None and error.retry_after > delay:
-                    self._queue.add_after(ref, error.retry_after)
+                self._queue.retry(ref, not_before=error.retry_after or 0.0)
                 _log.warning("API server", why=str(error), **_about(ref))
                 result = ReconcileResult.RETRY
             except Exception:
@@ -135,7 +141,8 @@ class Reconciler:
         if held is None:
             return ReconcileResult.UNCHANGED
         told = provenance_of(held, stamped=self._actor_stamped)
-        outcome = await self._registry.apply(_change(ref, held, told))
+        change = _change(ref, held, told)
+        outcome = await self._decide(self._registry.apply, change, held)
         self._measure(ref, held, told, outcome)
         news = await self._report(ref, held, status_of(held, outcome, _now()))
         self._tell(ref, outcome, news=news)
@@ -146,7 +153,7 @@ class Reconciler:
         if FINALIZER not in finalizers:
             return ReconcileResult.UNCHANGED
         told = provenance_of_deletion(body)
-        outcome = await self._registry.delete(_change(ref, body, told))
+        outcome = await self._decide(self._registry.delete, _change(ref, body, told), body)
         if not isinstance(outcome, Recorded | Unchanged):
             news = await self._report(ref, body, deletion_status_of(body, outcome, _now()))
             self._tell(ref, outcome, news=news)
@@ -162,13 +169,37 @@ class Reconciler:
 
     async def _record_disappearance(self, ref: EntityRef, body: Body) -> ReconcileResult:
         """Somebody took the finalizer off by hand: the log must still learn of the deletion."""
-        outcome = await self._registry.delete(_change(ref, body, provenance_of_deletion(body)))
+        change = _change(ref, body, provenance_of_deletion(body))
+        outcome = await self._decide(self._registry.delete, change, body)
         self._tell(ref, outcome)
         if isinstance(outcome, Recorded | Unchanged):
             self._objects.forget(ref)
             self._queue.succeeded(ref)
             return _RESULTS[type(outcome)]
         return self._settle(ref, body, outcome)
+
+    async def _decide(
+        self, decide: Callable[[Change], Awaitable[Outcome]], change: Change, body: Body
+    ) -> Outcome:
+        """Let the registry decide; when it knows more than ``body`` says, look again first.
+
+        Raises :class:`SeenNewer` when ``body`` was out of date: the newer one is queued by then.
+        """
+        try:
+            return await decide(change)
+        except SeenNewer:
+            now = await self._api.get(change.ref)
+            if now is None and not self._objects.is_gone(change.ref):
+                self._objects.vanished(change.ref, body)
+                self._queue.add(change.ref)
+                raise
+            if now is not None and not is_current(body, now) and cause_of(body) != cause_of(now):
+                self._objects.observe(change.ref, now)
+                self._queue.add(change.ref)
+                raise
+        # It is the log that is ahead: a restored cluster, or an entity that was recorded from
+        # another source before it was declared here. What is declared wins.
+        return await decide(replace(change, tentative=False))
 
     async def _hold(self, ref: EntityRef, body: Body) -> Body | None:
         """Set the finalizer; returns the object with it, ``None`` when the object is gone."""
@@ -194,8 +225,8 @@ class Reconciler:
 
     def _settle(self, ref: EntityRef, body: Body, outcome: Outcome) -> ReconcileResult:
         match outcome:
-            case Unavailable():
-                self._queue.retry(ref)
+            case Unavailable(retry_after=retry_after):
+                self._queue.retry(ref, not_before=retry_after)
                 return ReconcileResult.RETRY
             case WaitingFor() | Refused():
                 # Arrivals wake it at once; this is for what no event of this log tells.
@@ -226,7 +257,7 @@ class Reconciler:
 
     def _measure(self, ref: EntityRef, body: Body, told: Provenance, outcome: Outcome) -> None:
         skipped = skipped_generations(body)
-        if skipped:
+        if skipped and not isinstance(outcome, Unavailable):
             self._metrics.generations_coalesced(ref.aggregate_type, skipped)
         if isinstance(outcome, Recorded) and told.occurred_at is not None:
             recorded_at = outcome.events[-1].recorded_at
@@ -242,6 +273,7 @@ def _change(ref: EntityRef, body: Body, told: Provenance) -> Change:
         generation=metadata["generation"],
         spec=body.get("spec") or {},
         provenance=told,
+        tentative=True,
     )
 
 

@@ -55,14 +55,14 @@ def provenance_of_deletion(body: Mapping[str, Any]) -> Provenance:
 def _last_spec_write(body: Mapping[str, Any]) -> tuple[str | None, datetime | None]:
     """Manager and time of the newest write that owns a spec field."""
     writes = [
-        (entry.get("time") or "", entry.get("manager"))
+        (entry.get("time") or "", entry.get("manager") or "")
         for entry in body["metadata"].get("managedFields") or ()
         if "f:spec" in (entry.get("fieldsV1") or {}) and not entry.get("subresource")
     ]
     if not writes:
         return None, _time(body["metadata"].get("creationTimestamp"))
     at, manager = max(writes)
-    return manager, _time(at)
+    return manager or None, _time(at)
 
 
 def _actor_type(stamped: str | None, actor: str) -> ActorType:

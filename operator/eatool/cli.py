@@ -3,42 +3,70 @@
 from __future__ import annotations
 
 import asyncio
-import sys
+from collections.abc import Mapping
+from importlib import import_module
 
 import click
-from pydantic import ValidationError
 
 from eatool import __version__
-from eatool.dev.cli import dev
-from eatool.kube.schema.cli import crds
-from eatool.settings import Settings
-from eatool.store.cli import store, verify
+
+#: Name -> where its command is, and its line in the list of commands.
+COMMANDS: Mapping[str, tuple[str, str]] = {
+    "apply": ("eatool.manifests.cli:apply", "Record manifests without a cluster."),
+    "crds": ("eatool.kube.schema.cli:crds", "Generate the CRDs and what goes with them."),
+    "demo": ("eatool.demo.cli:demo", "Show the whole way of a change, on real parts."),
+    "dev": ("eatool.dev.cli:dev", "Run a local Kubernetes API."),
+    "get": ("eatool.registry.cli:get", "Show what is recorded."),
+    "history": ("eatool.registry.cli:history", "Show who changed what, when and why."),
+    "run": ("eatool.cli:run", "Run the operator."),
+    "store": ("eatool.store.cli:store", "Look after the event log's database."),
+    "verify": ("eatool.store.cli:verify", "Prove that the log is complete and unchanged."),
+}
 
 
-@click.group(context_settings={"help_option_names": ["-h", "--help"]})
+class LazyGroup(click.Group):
+    """Imports a command when it is called: help and completion need none of their libraries."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        """Names in the order of the help."""
+        return sorted(COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        """Load one command."""
+        if cmd_name not in COMMANDS:
+            return None
+        module, _, attribute = COMMANDS[cmd_name][0].partition(":")
+        command: click.Command = getattr(import_module(module), attribute)
+        return command
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """List the commands without loading them."""
+        with formatter.section("Commands"):
+            formatter.write_dl([(name, COMMANDS[name][1]) for name in self.list_commands(ctx)])
+
+
+@click.group(cls=LazyGroup, context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(__version__, prog_name="eatool")
 def main() -> None:
     """Declarative, event-sourced enterprise-architecture registry on Kubernetes."""
 
 
-@main.command()
+@click.command()
 def run() -> None:
-    """Run the operator; configured by EATOOL_* variables (docs/install.md lists them)."""
-    from eatool.runtime import run as serve  # noqa: PLC0415 - kopf and SQL only where they work
+    """Run the operator; configured by EATOOL_* variables (docs/install.md lists them).
 
-    asyncio.run(serve(settings()))
+    Exit code 2: a variable is wrong; one line each says which.
+    """
+    from pydantic import ValidationError  # noqa: PLC0415 - none of this for `eatool --help`
 
+    from eatool.runtime import run as serve  # noqa: PLC0415
+    from eatool.settings import Settings  # noqa: PLC0415
 
-def settings() -> Settings:
-    """Settings of the environment; ends with one line per wrong variable."""
     try:
-        return Settings()
+        settings = Settings()
     except ValidationError as error:
         for complaint in error.errors(include_input=False, include_url=False):
             name = "EATOOL_" + "_".join(map(str, complaint["loc"])).upper()
             click.echo(f"{name}: {complaint['msg']}", err=True)
-        sys.exit(2)
-
-
-for command in (dev, crds, store, verify):
-    main.add_command(command)
+        raise SystemExit(2) from None
+    asyncio.run(serve(settings))

@@ -1,0 +1,139 @@
+"""The same story without a Kubernetes API: straight from manifests, with ``eatool apply``."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from eatool.demo.checking import Verdict, by_whom, compare, read_log
+from eatool.demo.commands import Eatool
+from eatool.demo.parts import Parts
+from eatool.demo.places import Material
+from eatool.demo.subscriber import Received, Subscriber
+from eatool.demo.telling import Teller
+
+_REFUSED = 1  # exit status of `eatool apply`
+_EDITED = "application/default/mainframe-tariffs"
+_EDIT_EVENTS = 3
+_DELETED = 2
+_BAD_RELATION = """\
+apiVersion: eatool.io/v1alpha1
+kind: Relation
+metadata:
+  name: mainframe-writes-team
+spec:
+  sourceType: server
+  sourceId: z-host-01
+  targetType: organization
+  targetId: ticketing-team
+  relationType: writes
+"""
+
+
+class ManifestStory:
+    """One telling of it. :meth:`tell` answers what was expected and whether it held."""
+
+    def __init__(self, tell: Teller, parts: Parts, material: Material) -> None:
+        self._tell = tell
+        self._parts = parts
+        self._material = material
+        self._shown = 0
+
+    def tell(self) -> list[Verdict]:
+        """Everything from the start of the broker to the last check."""
+        self._tell.chapter("Parts, all on loopback, all in " + str(self._parts.home.directory))
+        with self._tell.waiting("starting the broker"):
+            self._parts.start_broker()
+        self._tell.say(f"MQTT broker      {self._parts.broker.name}, {self._parts.broker.url}")
+        variables = {
+            "EATOOL_STORE_URL": self._parts.home.store_url,
+            "EATOOL_BROKER_URL": self._parts.broker.url,
+        }
+        self._eatool = Eatool(self._tell, variables)
+        subscriber = Subscriber(self._parts.broker.port)
+        try:
+            landscape = self._apply(subscriber)
+            self._edit(subscriber, landscape)
+            self._refusals()
+            self._delete(subscriber, landscape + _EDIT_EVENTS)
+            self._look_back()
+            received = subscriber.received
+        finally:
+            subscriber.close()
+        return list(self._verdicts(received, landscape))
+
+    def _apply(self, subscriber: Subscriber) -> int:
+        self._tell.chapter("A landscape, all kinds in one directory, in no order")
+        landscape = str(self._material.landscape)
+        answer = self._eatool.show("apply", "-f", landscape, "--actor", "ada", "--publish")
+        self._tell.output(answer.output)
+        count = len(list(self._material.landscape.glob("*.yaml")))
+        self._messages(subscriber, count, limit=8)
+        self._tell.say("Once more, and nothing is new:")
+        answer = self._eatool.show("apply", "-f", landscape, "--actor", "ada", "--publish")
+        self._tell.output(answer.output.splitlines()[-1])
+        return count
+
+    def _edit(self, subscriber: Subscriber, before: int) -> None:
+        self._tell.chapter("An edit by somebody else: one change, several events")
+        edit = str(self._material.edits / "good-retire-mainframe.yaml")
+        answer = self._eatool.show("apply", "-f", edit, "--actor", "ben", "--publish")
+        self._tell.output(answer.output)
+        self._messages(subscriber, before + _EDIT_EVENTS)
+
+    def _refusals(self) -> None:
+        self._tell.chapter("Two edits that are refused")
+        relation = self._parts.home.directory / "rejected-relation.yaml"
+        relation.write_text(_BAD_RELATION)
+        for manifest in (relation, self._material.edits / "rejected-loop.yaml"):
+            answer = self._eatool.show("apply", "-f", str(manifest), expect=_REFUSED)
+            self._tell.output(answer.output)
+
+    def _delete(self, subscriber: Subscriber, before: int) -> None:
+        self._tell.chapter("A deletion that waits for the one who refers to it")
+        journeys = str(self._material.landscape / "data-journeys.yaml")
+        referrer = str(self._material.landscape / "data-punctuality.yaml")
+        told = ("--delete", "--actor", "ben", "--publish")
+        self._tell.output(self._eatool.show("apply", "-f", journeys, *told, expect=1).output)
+        answer = self._eatool.show("apply", "-f", referrer, "-f", journeys, *told)
+        self._tell.output(answer.output)
+        self._messages(subscriber, before + _DELETED)
+
+    def _look_back(self) -> None:
+        self._tell.chapter("Who changed what, when and why")
+        answer = self._eatool.show("history", "application", "mainframe-tariffs")
+        self._tell.output(answer.output)
+        self._tell.chapter("Proof that the log is complete, ordered and unchanged")
+        for what in ("chain", "ordering"):
+            self._tell.output(self._eatool.show("verify", what).output)
+
+    def _verdicts(self, received: tuple[Received, ...], landscape: int) -> Iterator[Verdict]:
+        recorded = read_log(self._parts.home.store_url)
+        yield from compare(recorded, received, landscape + _EDIT_EVENTS + _DELETED)
+        who = by_whom(recorded, _EDITED)
+        yield Verdict(
+            who == [("ada", "declared"), *[("ben", "declared")] * _EDIT_EVENTS],
+            "every change is in the name that was declared, and says that it only was declared",
+        )
+
+    def _messages(self, subscriber: Subscriber, expected: int, limit: int | None = None) -> None:
+        subscriber.wait_for(expected)
+        new = subscriber.received[self._shown :]
+        self._shown += len(new)
+        self._tell.say("As a subscriber of eatool/# receives it:")
+        self._tell.messages(new[-limit:] if limit else new)
+        if limit and len(new) > limit:
+            self._tell.say(f"  ... and {len(new) - limit} before these", style="dim")
+
+
+def next_commands(parts: Parts) -> list[str]:
+    """What to type after a demo that was kept running."""
+    environment = parts.home.write_environment(
+        {"EATOOL_STORE_URL": parts.home.store_url, "EATOOL_BROKER_URL": parts.broker.url}
+    )
+    return [
+        f"source {environment}",
+        "eatool get applications",
+        "eatool history application ticket-shop",
+        "eatool apply -f examples/edits/delete-punctuality.yaml --publish",
+        f"mosquitto_sub -p {parts.broker.port} -t 'eatool/#' -v",
+    ]

@@ -1,0 +1,119 @@
+"""Objects on their way to Ready, as the API server shows them."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from rich.live import Live
+from rich.progress_bar import ProgressBar
+from rich.table import Table
+
+from eatool.demo.failing import DemoError
+from eatool.demo.telling import Teller
+from eatool.dev.apiclient import ApiClient
+from eatool.domain.kinds import KINDS
+
+_PATIENCE = 60.0
+_POLL = 0.15
+_GROUP = "/apis/eatool.io/v1alpha1"
+
+
+@dataclass(frozen=True, slots=True)
+class Seen:
+    """One object."""
+
+    kind: str
+    name: str
+    generation: int
+    status: Mapping[str, Any]
+
+    def condition(self, which: str) -> Mapping[str, Any]:
+        """A condition of the current generation, empty when there is none."""
+        for condition in self.status.get("conditions") or ():
+            if (
+                condition["type"] == which
+                and condition.get("observedGeneration") == self.generation
+            ):
+                return dict(condition)
+        return {}
+
+    @property
+    def ready(self) -> bool:
+        """Its current spec is recorded."""
+        return self.condition("Ready").get("status") == "True"
+
+
+class Objects:
+    """The nine kinds of one namespace."""
+
+    def __init__(self, client: ApiClient, namespace: str = "default") -> None:
+        self._client = client
+        self._namespace = namespace
+
+    def all(self) -> list[Seen]:
+        """Every object, a request per kind."""
+        found = []
+        for kind in KINDS.values():
+            path = f"{_GROUP}/namespaces/{self._namespace}/{kind.plural}"
+            for item in self._client.call("GET", path)["items"]:
+                metadata = item["metadata"]
+                found.append(
+                    Seen(kind.kind, metadata["name"], metadata["generation"], item["status"])
+                )
+        return found
+
+    def wait(self, kind: str, name: str, until: Callable[[Seen | None], bool]) -> Seen | None:
+        """One object, once it is as wanted; ``None`` when it is gone, and wanted so."""
+        plural = next(entity.plural for entity in KINDS.values() if entity.kind == kind)
+        path = f"{_GROUP}/namespaces/{self._namespace}/{plural}/{name}"
+        deadline = time.monotonic() + _PATIENCE
+        while True:
+            reply = self._client.request("GET", path)
+            seen = None
+            if "metadata" in reply.body and reply.body.get("kind") == kind:
+                metadata = reply.body["metadata"]
+                seen = Seen(kind, name, metadata["generation"], reply.body.get("status") or {})
+            if until(seen):
+                return seen
+            if time.monotonic() > deadline:
+                raise DemoError(f"{kind} {name} is not as expected: {seen}")
+            time.sleep(_POLL)
+
+
+def watch_until_ready(tell: Teller, objects: Objects, expected: int) -> float:
+    """Show progress until so many objects are Ready; the seconds it took."""
+    started = time.monotonic()
+    said = (-1, -1)
+    with Live(console=tell.console, auto_refresh=False, transient=True) as live:
+        while True:
+            seen = objects.all()
+            ready, waiting = _counts(seen)
+            if tell.live:
+                live.update(_progress(seen), refresh=True)
+            elif (ready, waiting) != said:
+                tell.say(f"  {ready} of {expected} Ready, {waiting} wait for a reference")
+                said = (ready, waiting)
+            if ready == expected:
+                return time.monotonic() - started
+            if time.monotonic() - started > _PATIENCE:
+                raise DemoError(f"only {ready} of {expected} objects are Ready")
+            time.sleep(_POLL)
+
+
+def _counts(seen: Sequence[Seen]) -> tuple[int, int]:
+    waiting = sum(bool(each.status.get("waitingFor")) for each in seen)
+    return sum(each.ready for each in seen), waiting
+
+
+def _progress(seen: Sequence[Seen]) -> Table:
+    table = Table("Kind", "Ready", "", "Waiting for", box=None, header_style="dim", min_width=70)
+    for kind in KINDS.values():
+        these = [each for each in seen if each.kind == kind.kind]
+        ready, _ = _counts(these)
+        waited = sorted({name for each in these for name in each.status.get("waitingFor") or ()})
+        bar = ProgressBar(total=max(len(these), 1), completed=ready, width=20)
+        table.add_row(kind.kind, f"{ready}/{len(these)}", bar, ", ".join(waited[:3]))
+    return table

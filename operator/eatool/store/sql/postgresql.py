@@ -60,6 +60,13 @@ _STATE = (
     "WHERE holder = ANY(%s) AND live "
     "UNION ALL SELECT 'r', source, field, target, 0, hard FROM reference WHERE source = ANY(%s)"
 )
+# One stream and no keys is the common case; scalars spare the driver four arrays.
+_STATE_OF_ONE = (
+    "SELECT 's' AS kind, stream_id AS a, '' AS b, '' AS c, version AS n, alive AS yes "
+    "FROM stream WHERE stream_id = %s "
+    "UNION ALL SELECT 'k', key, holder, '', 0, live FROM unique_key WHERE holder = %s AND live "
+    "UNION ALL SELECT 'r', source, field, target, 0, hard FROM reference WHERE source = %s"
+)
 _REFERRERS = "SELECT source, target FROM reference WHERE target = ANY(%s)"
 _TYPES = "SELECT category, type, position FROM type_head WHERE category = ANY(%s)"
 _ON_STREAM = (
@@ -126,9 +133,12 @@ class PostgresqlBackend:
             if begin:
                 raw.execute("BEGIN ISOLATION LEVEL READ COMMITTED")
             head = raw.execute(_LOCK)
-            rows = raw.execute(
-                _STATE, (list(wanted.streams), list(wanted.keys), appended, appended)
-            )
+            if len(appended) == len(wanted.streams) == 1 and not wanted.keys:
+                rows = raw.execute(_STATE_OF_ONE, (*appended, *appended, *appended))
+            else:
+                rows = raw.execute(
+                    _STATE, (list(wanted.streams), list(wanted.keys), appended, appended)
+                )
             referrers = types = None
             if wanted.deleted:
                 referrers = raw.execute(_REFERRERS, (list(wanted.deleted),))

@@ -50,7 +50,11 @@ class Witness:
         )
         client.on_message = received
         client.on_subscribe = lambda *_: subscribed.set()
-        client.on_connect = lambda *_: client.subscribe("eatool/#", qos=1)
+
+        def connected(*_: object) -> None:
+            client.subscribe("eatool/#", qos=1)
+
+        client.on_connect = connected
         properties = Properties(PacketTypes.CONNECT)  # type: ignore[no-untyped-call]
         properties.SessionExpiryInterval = 3600
         client.connect("127.0.0.1", self._port, clean_start=False, properties=properties)

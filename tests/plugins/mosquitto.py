@@ -18,7 +18,6 @@ from pathlib import Path
 from typing import Final
 
 import pytest
-
 from tests.plugins.certificates import Certificates
 
 HINT: Final = "Mosquitto not found: apt-get install mosquitto"
@@ -84,7 +83,7 @@ class Mosquitto:
             [self._binary, "-c", self._config],
             stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL,
-            preexec_fn=_die_with_parent,
+            preexec_fn=_die_with_parent,  # noqa: PLW1509 - one prctl call, takes no lock
         )
         deadline = time.monotonic() + 10
         while True:

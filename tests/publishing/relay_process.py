@@ -6,12 +6,13 @@ import asyncio
 import sys
 from dataclasses import replace
 
+from tests.publishing.support import QUICK, make_relay
+
 from eatool.publishing.checkpoints_sql import SqlCheckpoints
 from eatool.publishing.mqtt import MqttPublisher
 from eatool.publishing.mqtt_options import MqttOptions
 from eatool.store.sql.engine import open_engine
 from eatool.store.sql.log import SqlEventStore
-from tests.publishing.support import QUICK, make_relay
 
 
 async def main(url: str, port: int) -> None:

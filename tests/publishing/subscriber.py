@@ -18,6 +18,7 @@ class Subscriber:
     def __init__(self, port: int, topic_filter: str = "eatool/#", *, qos: int = 1) -> None:
         self.messages: list[MQTTMessage] = []
         self._filter = topic_filter
+        self._qos = qos
         self._subscribed = threading.Event()
         self._client = Client(
             CallbackAPIVersion.VERSION2,
@@ -25,7 +26,7 @@ class Subscriber:
             protocol=MQTTProtocolVersion.MQTTv5,
         )
         self._client.reconnect_delay_set(1, 1)
-        self._client.on_connect = lambda *_: self._client.subscribe(self._filter, qos=qos)
+        self._client.on_connect = self._on_connect
         self._client.on_subscribe = lambda *_: self._subscribed.set()
         self._client.on_message = self._on_message
         properties = Properties(PacketTypes.CONNECT)  # type: ignore[no-untyped-call]
@@ -33,6 +34,9 @@ class Subscriber:
         self._client.connect("127.0.0.1", port, 5, clean_start=False, properties=properties)
         self._client.loop_start()
         assert self._subscribed.wait(10)
+
+    def _on_connect(self, *_: object) -> None:
+        self._client.subscribe(self._filter, qos=self._qos)
 
     def _on_message(self, _client: Client, _data: object, message: MQTTMessage) -> None:
         self.messages.append(message)

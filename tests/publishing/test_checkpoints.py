@@ -7,13 +7,13 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
+from tests.store.stores import ADAPTERS, database_url
 
 from eatool.publishing.checkpoints import Checkpoints, Cursor, ParkedStream, fair_share
 from eatool.publishing.checkpoints_memory import MemoryCheckpoints
 from eatool.publishing.checkpoints_sql import SqlCheckpoints
 from eatool.store.port import PARTITIONS
 from eatool.store.sql.engine import open_engine
-from tests.store.stores import ADAPTERS, database_url
 
 
 class Clock:

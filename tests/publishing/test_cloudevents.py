@@ -8,6 +8,7 @@ from typing import Any
 
 import orjson
 import pytest
+from tests.publishing.support import event, stream
 
 from eatool.publishing.cloudevents import (
     CloudEventsEncoder,
@@ -18,7 +19,6 @@ from eatool.publishing.cloudevents import (
 from eatool.publishing.topics import TopicTemplate
 from eatool.store.memory import MemoryEventStore
 from eatool.store.port import Append, RecordedEvent
-from tests.publishing.support import event, stream
 
 TRACE = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01"
 

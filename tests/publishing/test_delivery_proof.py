@@ -15,14 +15,6 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-
-from eatool.publishing.checkpoints_memory import MemoryCheckpoints
-from eatool.publishing.mqtt import MqttPublisher
-from eatool.publishing.mqtt_options import MqttOptions
-from eatool.store.memory import MemoryEventStore
-from eatool.store.sql import migrate
-from eatool.store.sql.engine import open_engine
-from eatool.store.sql.log import SqlEventStore
 from tests.plugins.mosquitto import BrokerFactory, Mosquitto
 from tests.publishing.subscriber import Subscriber
 from tests.publishing.support import (
@@ -34,6 +26,14 @@ from tests.publishing.support import (
     stream,
     until,
 )
+
+from eatool.publishing.checkpoints_memory import MemoryCheckpoints
+from eatool.publishing.mqtt import MqttPublisher
+from eatool.publishing.mqtt_options import MqttOptions
+from eatool.store.memory import MemoryEventStore
+from eatool.store.sql import migrate
+from eatool.store.sql.engine import open_engine
+from eatool.store.sql.log import SqlEventStore
 
 STREAMS = [stream(number) for number in range(250)]
 

@@ -9,13 +9,13 @@ from dataclasses import dataclass
 from typing import TypeVar
 
 import pytest
+from tests.plugins.certificates import Certificates
+from tests.plugins.mosquitto import BrokerFactory
 
 from eatool.publishing.memory import MemoryBroker
 from eatool.publishing.mqtt import MqttPublisher
 from eatool.publishing.mqtt_options import MqttOptions, TlsOptions
 from eatool.publishing.port import Message, Publisher, SessionLost
-from tests.plugins.certificates import Certificates
-from tests.plugins.mosquitto import BrokerFactory
 
 T = TypeVar("T")
 VARIANTS = ("memory", "mqtt5", "mqtt311", "mqtt5-tls", "mqtt5-qos2", "mqtt5-receive-maximum")

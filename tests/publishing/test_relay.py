@@ -6,6 +6,16 @@ import asyncio
 
 import orjson
 import pytest
+from tests.publishing.support import (
+    Writer,
+    arrivals,
+    assert_complete_and_ordered,
+    crash,
+    make_relay,
+    running,
+    stream,
+    until,
+)
 
 from eatool.publishing.breaker import CircuitState
 from eatool.publishing.checkpoints import Cursor
@@ -18,16 +28,6 @@ from eatool.publishing.port import (
     TransientPublishError,
 )
 from eatool.store.memory import MemoryEventStore
-from tests.publishing.support import (
-    Writer,
-    arrivals,
-    assert_complete_and_ordered,
-    crash,
-    make_relay,
-    running,
-    stream,
-    until,
-)
 
 
 @pytest.fixture

@@ -28,7 +28,7 @@ def handlers(operator: Operator) -> kopf.OperatorRegistry:
 
     @kopf.on.startup(registry=registry)
     async def start(settings: kopf.OperatorSettings, **_: Any) -> None:
-        configure(settings)
+        configure(settings, clusterwide=operator.clusterwide)
         await operator.start()
 
     @kopf.on.cleanup(registry=registry)
@@ -38,7 +38,7 @@ def handlers(operator: Operator) -> kopf.OperatorRegistry:
     return registry
 
 
-def configure(settings: kopf.OperatorSettings) -> None:
+def configure(settings: kopf.OperatorSettings, *, clusterwide: bool) -> None:
     """Settings of kopf; only what differs from its defaults."""
     # Log lines must not become Kubernetes events, one API request each; condition transitions are
     # announced instead, on purpose and rarely.
@@ -49,6 +49,9 @@ def configure(settings: kopf.OperatorSettings) -> None:
     # A dead connection shows as silence; the API server sends a bookmark every 60 s.
     settings.watching.inactivity_timeout = 70.0
     settings.networking.request_timeout = 30.0
+    # A Role cannot grant reading CRDs and namespaces; kopf would retry its refusal for a minute
+    # with all watches closed (nolar/kopf#1153).
+    settings.scanning.disabled = not clusterwide
     # One line per delivered event ("Handler ... succeeded") says nothing; reconciles log results.
     logging.getLogger("kopf.objects").setLevel(logging.WARNING)
 

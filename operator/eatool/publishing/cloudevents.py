@@ -103,14 +103,17 @@ class CloudEventsEncoder:
     """Turns recorded events into messages: topic by ``template``, envelope by ``mode``."""
 
     def __init__(self, template: TopicTemplate, mode: ContentMode = ContentMode.STRUCTURED) -> None:
-        self._template = template
+        # Entities change more than once; filling in a topic costs as much as dumping the JSON.
+        self._topic = lru_cache(maxsize=8192)(
+            lambda stream_id, type_: template.topic(EntityRef.parse(stream_id), type_)
+        )
         self._structured = mode is ContentMode.STRUCTURED
 
     def __call__(self, event: RecordedEvent) -> Message:
         """Encode one event; :class:`TopicTooLong` when its topic does not fit."""
         attributes = context_attributes(event)
         data = {**event.data, "metadata": event.metadata}
-        topic = self._template.topic(EntityRef.parse(event.stream_id), event.type)
+        topic = self._topic(event.stream_id, event.type)
         if self._structured:
             payload = orjson.dumps({**attributes, "data": data})
             return Message(

@@ -59,6 +59,7 @@ def run() -> None:
     """
     from pydantic import ValidationError  # noqa: PLC0415 - none of this for `eatool --help`
 
+    from eatool.runtime import ConfigurationError  # noqa: PLC0415
     from eatool.runtime import run as serve  # noqa: PLC0415
     from eatool.settings import Settings  # noqa: PLC0415
 
@@ -69,4 +70,8 @@ def run() -> None:
             name = "EATOOL_" + "_".join(map(str, complaint["loc"])).upper()
             click.echo(f"{name}: {complaint['msg']}", err=True)
         raise SystemExit(2) from None
-    asyncio.run(serve(settings))
+    try:
+        asyncio.run(serve(settings))
+    except ConfigurationError as error:
+        click.echo(str(error), err=True)
+        raise SystemExit(2) from None

@@ -4,28 +4,26 @@ from __future__ import annotations
 
 import asyncio
 import signal
-import threading
-from collections.abc import Callable
-from contextlib import AsyncExitStack, suppress
+from collections.abc import AsyncIterator, Coroutine
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
+from dataclasses import dataclass
+from typing import Any
 
-import kopf
 import structlog
 
-from eatool.api.app import create_app
+from eatool.api.app import ROUTES, create_app
 from eatool.api.health import Check, Health
 from eatool.api.server import serve
 from eatool.domain.kinds import KINDS
-from eatool.domain.policies import Policy
-from eatool.kube.handlers import handlers
 from eatool.kube.operator import Operator
-from eatool.publishing.checkpoints_sql import SqlCheckpoints
-from eatool.publishing.cloudevents import CloudEventsEncoder, ContentMode
-from eatool.publishing.mqtt import MqttPublisher
-from eatool.publishing.mqtt_options import parse_mqtt_url
+from eatool.kube.watching import watch
+from eatool.publishing.configured import DESTINATION, configured_relay
+from eatool.publishing.mqtt_options import MqttOptions, MqttUrlError, parse_mqtt_url
 from eatool.publishing.relay import Relay
-from eatool.publishing.topics import TopicTemplate
-from eatool.registry.opening import open_registry
-from eatool.settings import Settings, pod_identity
+from eatool.publishing.topics import TopicTemplate, TopicTemplateError
+from eatool.registry.opening import OpenRegistry, open_registry, policy_of
+from eatool.settings import Settings
+from eatool.store.port import StoreError
 from eatool.store.sql.log import SqlEventStore
 from eatool.store.sql.migrate import is_at_head
 from eatool.telemetry.labels import Labels
@@ -35,134 +33,158 @@ from eatool.telemetry.prometheus import PrometheusMetrics
 from eatool.telemetry.publishing import RelayMetrics
 from eatool.telemetry.recording import MeasuredAppender
 
-#: The one destination that settings can name.
-DESTINATION = "default"
-
 _log: structlog.stdlib.BoundLogger = structlog.get_logger("eatool.runtime")
 
-_SAMPLING = 1.0
-_RELAY_RESTART = 5.0
+_SAMPLE_RELAY, _SAMPLE_STORE = 1.0, 5.0
+_RESTART_RELAY = 5.0
+_FIRST_WAIT, _LONGEST_WAIT = 1.0, 30.0
 
 
-def policy_of(settings: Settings) -> Policy:
-    """The policy switches as the domain takes them."""
-    return Policy(
-        settings.policy_require_reason,
-        settings.policy_require_approval,
-        settings.policy_strict_lifecycle,
-    )
+class ConfigurationError(Exception):
+    """A setting that cannot work; ``variable`` names it and the text never quotes a secret."""
+
+    def __init__(self, variable: str, problem: str) -> None:
+        super().__init__(f"{variable}: {problem}")
 
 
-def make_relay(settings: Settings, url: str, store: SqlEventStore, metrics: Metrics) -> Relay:
-    """A relay from the log to the broker at ``url``."""
-    options = parse_mqtt_url(url)
-    template = TopicTemplate(settings.topic_template, settings.environment)
-    return Relay(
-        store,
-        lambda: MqttPublisher(options),
-        SqlCheckpoints(store.engine),
-        destination=DESTINATION,
-        encoder=CloudEventsEncoder(template, ContentMode(settings.content_mode)),
-        owner=pod_identity(),
-        window=settings.relay_window,
-        observer=RelayMetrics(metrics, DESTINATION),
-    )
+@dataclass(slots=True)
+class Process:
+    """What is there so far; probes are answered from the first moment, before the store is."""
+
+    store: SqlEventStore | None = None
+    operator: Operator | None = None
+
+    def checks(self) -> dict[str, Check]:
+        """Checks of ``/readyz``."""
+        return {"store": self.reachable, "migrations": self._migrated, "watches": self._watching}
+
+    async def reachable(self) -> Health:
+        """Whether the log answers."""
+        if self.store is None:
+            return Health(ok=False, why="not opened yet")
+        try:
+            await asyncio.to_thread(self.store.head)
+        except StoreError as error:
+            _log.warning("store unreachable", why=str(error))
+            return Health(ok=False, why="unreachable")
+        return Health(ok=True)
+
+    async def _migrated(self) -> Health:
+        if self.store is None:
+            return Health(ok=False, why="not opened yet")
+        at_head = await asyncio.to_thread(is_at_head, self.store.engine)
+        return Health(at_head, "" if at_head else "run `eatool store migrate`")
+
+    async def _watching(self) -> Health:
+        complaint = "not started" if self.operator is None else self.operator.watches_alive()
+        return Health(complaint is None, complaint or "")
 
 
 async def run(settings: Settings) -> None:
-    """Run the operator until SIGTERM or SIGINT; raises when a vital part fails."""
+    """Run the operator until SIGTERM or SIGINT; raises when a vital part fails.
+
+    :class:`ConfigurationError` before anything is started.
+    """
+    broker = _broker(settings)
     configure(settings.log_level, settings.log_format)
-    brokers = (DESTINATION,) if settings.broker_url else ()
-    metrics = PrometheusMetrics(Labels.of(KINDS.values(), brokers=brokers))
+    brokers = (DESTINATION,) if broker else ()
+    metrics = PrometheusMetrics(Labels.of(KINDS.values(), brokers=brokers, routes=ROUTES))
     stopping = asyncio.Event()
-    loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
-        loop.add_signal_handler(number, stopping.set)
+        asyncio.get_running_loop().add_signal_handler(number, stopping.set)
+    process = Process()
+    app = create_app(registry=metrics.registry, metrics=metrics, checks=process.checks())
     async with AsyncExitStack() as stack:
-        log = await stack.enter_async_context(
-            open_registry(
-                settings.store_url.get_secret_value(),
-                policy=policy_of(settings),
-                around=lambda appender: MeasuredAppender(appender, metrics),
-            )
-        )
-        known = await log.registry.preload(log.entities.pages)
-        operator = Operator(settings, log.registry, log.store, metrics)
-        app = create_app(
-            registry=metrics.registry, metrics=metrics, checks=_checks(log.store, operator)
-        )
         port = await stack.enter_async_context(serve(app, settings.http_host, settings.http_port))
+        log = await _open(stack, settings, metrics, stopping)
+        if log is None:
+            return
+        process.store = log.store
+        known = await log.registry.preload(log.entities.pages)
+        process.operator = Operator(settings, log.registry, log.store, metrics)
         _log.info("ready to watch", entities=known, http_port=port)
-        background = [asyncio.create_task(_sample(log.store, metrics))]
-        if settings.broker_url is not None:
-            url = settings.broker_url.get_secret_value()
-            publishing = _publish(
-                lambda: make_relay(settings, url, log.store, metrics), metrics, stopping
-            )
-            background.append(asyncio.create_task(publishing))
-        watching = asyncio.create_task(_watch(settings, operator, stopping))
+        await stack.enter_async_context(_beside(_sample(process, metrics)))
+        if broker is not None:
+            publishing = _publish(settings, broker, log.store, metrics, stopping)
+            await stack.enter_async_context(_beside(publishing, cancel=False))
         try:
-            await watching
+            await watch(process.operator, stopping)
         finally:
             stopping.set()
-            background[0].cancel()
-            await asyncio.gather(*background, return_exceptions=True)
 
 
-async def _watch(settings: Settings, operator: Operator, stopping: asyncio.Event) -> None:
-    """Run kopf in a thread and loop of its own: at its end it cancels what it did not start."""
-    stop, loop = threading.Event(), asyncio.get_running_loop()
-    ended: asyncio.Future[None] = loop.create_future()
+def _broker(settings: Settings) -> MqttOptions | None:
+    try:
+        TopicTemplate(settings.topic_template, settings.environment)
+    except TopicTemplateError as error:
+        raise ConfigurationError("EATOOL_TOPIC_TEMPLATE", str(error)) from error
+    if settings.broker_url is None:
+        return None
+    try:
+        return parse_mqtt_url(settings.broker_url.get_secret_value())
+    except MqttUrlError as error:
+        raise ConfigurationError("EATOOL_BROKER_URL", str(error)) from error
 
-    def target() -> None:
-        outcome: Callable[[], None]
+
+async def _open(
+    stack: AsyncExitStack, settings: Settings, metrics: Metrics, stopping: asyncio.Event
+) -> OpenRegistry | None:
+    """Open the log, however long the database takes to come up; ``None`` when asked to stop."""
+    pause = _FIRST_WAIT
+    while not stopping.is_set():
+        opening = open_registry(
+            settings.store_url.get_secret_value(),
+            policy=policy_of(settings),
+            around=lambda appender: MeasuredAppender(appender, metrics),
+        )
         try:
-            kopf.run(
-                registry=handlers(operator),
-                standalone=True,
-                clusterwide=not settings.namespaces,
-                namespaces=list(settings.namespaces),
-                stop_flag=stop,
-            )
-        except BaseException as error:
-            failure = error
-            outcome = lambda: ended.set_exception(failure)  # noqa: E731
-        else:
-            outcome = lambda: ended.set_result(None)  # noqa: E731
-        loop.call_soon_threadsafe(outcome)
+            return await stack.enter_async_context(opening)
+        except ValueError as error:
+            raise ConfigurationError("EATOOL_STORE_URL", str(error)) from error
+        except StoreError as error:
+            metrics.store_up(up=False)
+            _log.warning("store not open yet", why=str(error), next_try_seconds=pause)
+        with suppress(TimeoutError):
+            await asyncio.wait_for(stopping.wait(), pause)
+        pause = min(2 * pause, _LONGEST_WAIT)
+    return None
 
-    thread = threading.Thread(target=target, name="kopf", daemon=True)
-    thread.start()
-    waiting = asyncio.create_task(stopping.wait())
-    await asyncio.wait((waiting, ended), return_when=asyncio.FIRST_COMPLETED)
-    waiting.cancel()
-    unasked = not stopping.is_set()
-    stop.set()
-    await ended
-    await asyncio.to_thread(thread.join)
-    if unasked:
-        raise RuntimeError("kopf stopped watching")
+
+@asynccontextmanager
+async def _beside(work: Coroutine[Any, Any, None], *, cancel: bool = True) -> AsyncIterator[None]:
+    """Run ``work`` for the length of the block; without ``cancel`` it ends by itself after it."""
+    task = asyncio.create_task(work)
+    try:
+        yield
+    finally:
+        if cancel:
+            task.cancel()
+        await asyncio.gather(task, return_exceptions=True)
 
 
 async def _publish(
-    make: Callable[[], Relay], metrics: PublishingMetrics, stopping: asyncio.Event
+    settings: Settings,
+    broker: MqttOptions,
+    store: SqlEventStore,
+    metrics: PublishingMetrics,
+    stopping: asyncio.Event,
 ) -> None:
     """Keep a relay running; its failures never stop the recording of changes."""
+    observer = RelayMetrics(metrics, DESTINATION)
     while not stopping.is_set():
-        relay = make()
+        relay = configured_relay(settings, broker, store, observer)
         running = asyncio.create_task(relay.run())
-        sampling = asyncio.create_task(_sample_relay(relay, metrics))
-        waiting = asyncio.create_task(stopping.wait())
-        await asyncio.wait((running, waiting), return_when=asyncio.FIRST_COMPLETED)
-        await relay.stop()
-        sampling.cancel()
-        waiting.cancel()
-        try:
-            await running
-        except Exception:
-            _log.exception("the relay failed; it starts again")
-            with suppress(TimeoutError):
-                await asyncio.wait_for(stopping.wait(), _RELAY_RESTART)
+        asked = asyncio.create_task(stopping.wait())
+        async with _beside(_sample_relay(relay, metrics)):
+            await asyncio.wait((running, asked), return_when=asyncio.FIRST_COMPLETED)
+            asked.cancel()
+            await relay.stop()
+            try:
+                await running
+            except Exception:
+                _log.exception("the relay failed; it starts again")
+                with suppress(TimeoutError):
+                    await asyncio.wait_for(stopping.wait(), _RESTART_RELAY)
 
 
 async def _sample_relay(relay: Relay, metrics: PublishingMetrics) -> None:
@@ -173,35 +195,10 @@ async def _sample_relay(relay: Relay, metrics: PublishingMetrics) -> None:
             status.destination, status.lag_events, oldest.timestamp() if oldest else None
         )
         metrics.parked_streams(status.destination, status.parked)
-        await asyncio.sleep(_SAMPLING)
+        await asyncio.sleep(_SAMPLE_RELAY)
 
 
-async def _sample(store: SqlEventStore, metrics: LogMetrics) -> None:
+async def _sample(process: Process, metrics: LogMetrics) -> None:
     while True:
-        health = await _store_reachable(store)
-        metrics.store_up(up=health.ok)
-        await asyncio.sleep(_SAMPLING * 5)
-
-
-def _checks(store: SqlEventStore, operator: Operator) -> dict[str, Check]:
-    async def migrations() -> Health:
-        at_head = await asyncio.to_thread(is_at_head, store.engine)
-        return Health(at_head, "" if at_head else "run `eatool store migrate`")
-
-    async def watches() -> Health:
-        complaint = operator.watches_alive()
-        return Health(complaint is None, complaint or "")
-
-    async def reachable() -> Health:
-        return await _store_reachable(store)
-
-    return {"store": reachable, "migrations": migrations, "watches": watches}
-
-
-async def _store_reachable(store: SqlEventStore) -> Health:
-    try:
-        await asyncio.to_thread(store.head)
-    except Exception as error:
-        _log.warning("store unreachable", error=type(error).__name__)
-        return Health(ok=False, why="unreachable")
-    return Health(ok=True)
+        metrics.store_up(up=(await process.reachable()).ok)
+        await asyncio.sleep(_SAMPLE_STORE)

@@ -55,6 +55,11 @@ class Operator:
         return not self._settings.namespaces
 
     @property
+    def namespaces(self) -> tuple[str, ...]:
+        """The watched ones, empty for all."""
+        return self._settings.namespaces
+
+    @property
     def queue(self) -> WorkQueue[EntityRef]:
         """The work queue; exists once the operator has started."""
         if self._queue is None:

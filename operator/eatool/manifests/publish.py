@@ -11,18 +11,13 @@ from sqlalchemy import func, select
 
 from eatool.publishing.checkpoints import Checkpoints
 from eatool.publishing.checkpoints_sql import SqlCheckpoints
-from eatool.publishing.cloudevents import CloudEventsEncoder, ContentMode
-from eatool.publishing.mqtt import MqttPublisher
+from eatool.publishing.configured import DESTINATION, configured_relay
 from eatool.publishing.mqtt_options import MqttOptions
-from eatool.publishing.relay import Relay
-from eatool.publishing.topics import TopicTemplate
-from eatool.settings import Settings, pod_identity
+from eatool.settings import Settings
 from eatool.store.port import PARTITIONS
 from eatool.store.sql.log import SqlEventStore
 from eatool.store.sql.tables import event
 
-#: The operator's destination: whichever of the two publishes an event, the other one skips it.
-_DESTINATION = "default"
 _POLL = 0.1
 
 
@@ -52,18 +47,7 @@ async def publish_until_caught_up(
     An operator on the same log may hold some partitions: its progress counts too.
     """
     checkpoints = SqlCheckpoints(store.engine)
-    relay = Relay(
-        store,
-        lambda: MqttPublisher(broker),
-        checkpoints,
-        destination=_DESTINATION,
-        encoder=CloudEventsEncoder(
-            TopicTemplate(settings.topic_template, settings.environment),
-            ContentMode(settings.content_mode),
-        ),
-        owner=pod_identity(),
-        window=settings.relay_window,
-    )
+    relay = configured_relay(settings, broker, store)
     position = (await asyncio.to_thread(store.head)).position
     ends = await asyncio.to_thread(_partition_ends, store)
     running = asyncio.create_task(relay.run())
@@ -78,7 +62,7 @@ async def publish_until_caught_up(
         await relay.stop()
         with suppress(asyncio.CancelledError):
             await running
-    parked = len(await asyncio.to_thread(checkpoints.parked, _DESTINATION))
+    parked = len(await asyncio.to_thread(checkpoints.parked, DESTINATION))
     return Published(position, complete, parked, None if complete else why)
 
 
@@ -94,5 +78,5 @@ def _partition_ends(store: SqlEventStore) -> dict[int, int]:
 
 
 def _reached(checkpoints: Checkpoints, ends: dict[int, int]) -> bool:
-    cursors = {each.partition: each.position for each in checkpoints.cursors(_DESTINATION)}
+    cursors = {each.partition: each.position for each in checkpoints.cursors(DESTINATION)}
     return all(cursors.get(partition, 0) >= end for partition, end in ends.items())

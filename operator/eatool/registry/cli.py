@@ -21,7 +21,8 @@ from eatool.domain.kinds import KINDS
 from eatool.projections.queries import Record
 from eatool.registry.folding import Folded
 from eatool.registry.history import Entry, history_of, state_at
-from eatool.registry.opening import OpenRegistry, open_registry
+from eatool.registry.opening import OpenRegistry, open_registry, policy_of
+from eatool.settings import Settings
 from eatool.store.port import StoreError
 from eatool.store.sql.engine import open_engine
 
@@ -94,14 +95,15 @@ def with_registry(
     migrate: bool = False,
     dry_run: bool = False,
 ) -> _T:
-    """Run ``act`` on the registry at ``url``."""
+    """Run ``act`` on the registry at ``url``, under the operator's own policy switches."""
     try:
         open_engine(url).dispose()
     except (ValueError, SQLAlchemyError) as error:
         raise click.UsageError(f"--store: {error}") from error
 
     async def run() -> _T:
-        async with open_registry(url, migrate=migrate, dry_run=dry_run) as opened:
+        opening = open_registry(url, policy=policy_of(Settings()), migrate=migrate, dry_run=dry_run)
+        async with opening as opened:
             return await act(opened)
 
     with plain_errors():

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -14,10 +15,21 @@ from eatool.projections.landscape import SqlLandscape
 from eatool.projections.queries import Entities
 from eatool.registry.rehearsal import Rehearsal
 from eatool.registry.service import Appender, Registry
+from eatool.settings import Settings
 from eatool.store.appender import GroupCommit
 from eatool.store.sql.engine import open_engine
+from eatool.store.sql.errors import Errors
 from eatool.store.sql.log import SqlEventStore
 from eatool.store.sql.migrate import upgrade
+
+
+def policy_of(settings: Settings) -> Policy:
+    """The policy switches as the domain takes them."""
+    return Policy(
+        settings.policy_require_reason,
+        settings.policy_require_approval,
+        settings.policy_strict_lifecycle,
+    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,13 +60,18 @@ async def open_registry(
         dry_run: record nothing (:class:`Rehearsal`).
         around: wraps the appender, to measure it.
 
-    ``ValueError`` for a URL that is none or of another database; ``StoreUnavailable`` and driver
-    errors pass through.
+    ``ValueError`` for a URL that is none or of another database; ``StoreError`` when the
+    database cannot be opened or migrated now.
 
     """
     engine = open_engine(url)
     if migrate:
-        upgrade(engine)
+        errors = Errors(engine)
+        try:
+            await asyncio.to_thread(upgrade, engine)
+        except errors.types as error:
+            engine.dispose()
+            raise errors.translate(error) from error
     store = SqlEventStore(engine, projections=[ReadModels()], upcast=upcast)
     landscape = SqlLandscape(engine)
     appender = GroupCommit(store)

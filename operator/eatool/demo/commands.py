@@ -12,6 +12,7 @@ from eatool.demo.places import eatool_command, environment_with
 from eatool.demo.telling import Teller
 
 _PATIENCE = 120.0
+_MOST_LINES = 20
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,8 +25,9 @@ class Answer:
 
     @property
     def text(self) -> str:
-        """Both outputs."""
-        return "\n".join(part.rstrip() for part in (self.output, self.errors) if part.strip())
+        """Both outputs, their first lines."""
+        lines = [line for part in (self.output, self.errors) for line in part.splitlines()]
+        return "\n".join(lines[:_MOST_LINES])
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,13 +46,17 @@ class Kubectl:
 
     def quietly(self, *arguments: str, refused: bool = False) -> Answer:
         """Run it without a word."""
-        command = [str(self.binary), "--kubeconfig", str(self.kubeconfig), *arguments]
-        cache = str(self.kubeconfig.parent / "kubectl-cache")  # not the user's
-        answer = _run(command, environment_with(KUBECACHEDIR=cache))
+        answer = self.attempt(*arguments)
         if refused is (answer.status == 0):
             verb = "succeeded" if refused else "failed"
             raise DemoError(f"kubectl {' '.join(arguments)} {verb}:\n{answer.text}")
         return answer
+
+    def attempt(self, *arguments: str) -> Answer:
+        """Run it, whatever becomes of it."""
+        command = [str(self.binary), "--kubeconfig", str(self.kubeconfig), *arguments]
+        cache = str(self.kubeconfig.parent / "kubectl-cache")  # not the user's
+        return _run(command, environment_with(KUBECACHEDIR=cache))
 
 
 @dataclass(frozen=True, slots=True)

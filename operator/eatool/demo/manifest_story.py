@@ -15,17 +15,15 @@ _REFUSED = 1  # exit status of `eatool apply`
 _EDITED = "application/default/mainframe-tariffs"
 _EDIT_EVENTS = 3
 _DELETED = 2
-_BAD_RELATION = """\
+_IMPOSSIBLE = """\
 apiVersion: eatool.io/v1alpha1
-kind: Relation
+kind: Server
 metadata:
-  name: mainframe-writes-team
+  name: k8s-south
 spec:
-  sourceType: server
-  sourceId: z-host-01
-  targetType: organization
-  targetId: ticketing-team
-  relationType: writes
+  hostname: k8s-south.dc2.aurelia.example
+  environment: nowhere
+  criticality: low
 """
 
 
@@ -82,9 +80,9 @@ class ManifestStory:
 
     def _refusals(self) -> None:
         self._tell.chapter("Two edits that are refused")
-        relation = self._parts.home.directory / "rejected-relation.yaml"
-        relation.write_text(_BAD_RELATION)
-        for manifest in (relation, self._material.edits / "rejected-loop.yaml"):
+        impossible = self._parts.home.directory / "impossible.yaml"
+        impossible.write_text(_IMPOSSIBLE)
+        for manifest in (impossible, self._material.edits / "rejected-loop.yaml"):
             answer = self._eatool.show("apply", "-f", str(manifest), expect=_REFUSED)
             self._tell.output(answer.output)
 
@@ -93,7 +91,7 @@ class ManifestStory:
         journeys = str(self._material.landscape / "data-journeys.yaml")
         referrer = str(self._material.landscape / "data-punctuality.yaml")
         told = ("--delete", "--actor", "ben", "--publish")
-        self._tell.output(self._eatool.show("apply", "-f", journeys, *told, expect=1).output)
+        self._tell.output(self._eatool.show("apply", "-f", journeys, *told, expect=_REFUSED).output)
         answer = self._eatool.show("apply", "-f", referrer, "-f", journeys, *told)
         self._tell.output(answer.output)
         self._messages(subscriber, before + _DELETED)

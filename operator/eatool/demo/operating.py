@@ -6,7 +6,7 @@ import http.client
 import os
 import sys
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 from prometheus_client.parser import text_string_to_metric_families
@@ -96,10 +96,14 @@ class OperatorProcess:
             connection.close()
 
 
+#: Name, labels, value.
+Sample = tuple[str, Mapping[str, str], float]
+
+
 class Metrics:
     """Samples of one scrape."""
 
-    def __init__(self, samples: list[tuple[str, Mapping[str, str], float]]) -> None:
+    def __init__(self, samples: list[Sample]) -> None:
         self._samples = samples
 
     @classmethod
@@ -120,6 +124,19 @@ class Metrics:
             for sample, having, value in self._samples
             if sample == name and labels.items() <= having.items()
         )
+
+    def since(self, earlier: Metrics) -> Metrics:
+        """What was counted after an earlier scrape."""
+        before = {(name, frozenset(labels.items())): value for name, labels, value in earlier}
+        return Metrics(
+            [
+                (name, labels, value - before.get((name, frozenset(labels.items())), 0.0))
+                for name, labels, value in self
+            ]
+        )
+
+    def __iter__(self) -> Iterator[Sample]:
+        return iter(self._samples)
 
     def mean(self, name: str) -> float:
         """Average of a histogram, over all series; 0 when it counted nothing."""

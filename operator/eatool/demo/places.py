@@ -26,6 +26,7 @@ class Material:
     crds: Path
     landscape: Path
     edits: Path
+    columns: Path
 
     @classmethod
     def find(cls) -> Material:
@@ -34,7 +35,10 @@ class Material:
         if not examples.is_dir():
             raise DemoError("the demo uses examples/ and crds/ of a source tree: run it from one")
         return cls(
-            _short(_SOURCE / "crds"), _short(examples / "landscape"), _short(examples / "edits")
+            _short(_SOURCE / "crds"),
+            _short(examples / "landscape"),
+            _short(examples / "edits"),
+            _short(Path(__file__).with_name("columns")),
         )
 
 

@@ -26,7 +26,7 @@ TRACE = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01"
 @pytest.fixture
 def recorded() -> RecordedEvent:
     store = MemoryEventStore()
-    new = event(stream(1), 1, traceparent=TRACE, actor_trust="admission")
+    new = event(stream(1), 1, traceparent=TRACE, trust="authenticated")
     return store.append(Append(stream(1), 0, (new,))).events[0]
 
 
@@ -85,11 +85,11 @@ def test_encoding_is_deterministic(recorded: RecordedEvent) -> None:
 @pytest.mark.parametrize(
     ("actor", "trust", "expected"),
     [
-        ("jane", None, "user"),
-        ("jane", "admission", "user"),
-        ("jane", "annotation", "unknown"),
-        ("system:serviceaccount:argocd:app", "admission", "service_account"),
-        ("system:admin", "admission", "system"),
+        ("jane", None, "unknown"),
+        ("jane", "authenticated", "user"),
+        ("jane", "observed", "unknown"),
+        ("system:serviceaccount:argocd:app", "authenticated", "service_account"),
+        ("system:admin", "authenticated", "system"),
         ("system", None, "system"),
     ],
 )

@@ -12,13 +12,14 @@ from rich.console import Console
 from rich.table import Table
 
 from eatool.publishing.checkpoints_sql import SqlCheckpoints
+from eatool.publishing.configured import DESTINATION
 from eatool.store.sql.engine import open_engine
 from eatool.store.sql.log import SqlEventStore
 
 _store = click.option(
     "--store", "url", envvar="EATOOL_STORE_URL", required=True, help="URL of the event store."
 )
-_destination = click.option("--destination", default="mqtt", show_default=True)
+_destination = click.option("--destination", default=DESTINATION, show_default=True)
 _output = click.option("--output", type=click.Choice(["table", "json"]), default="table")
 
 

@@ -30,7 +30,7 @@ SEQUENCE_DIGITS: Final = 12
 FROM_METADATA: Final[Mapping[str, str]] = {
     "traceparent": "traceparent",
     "tracestate": "tracestate",
-    "actor_trust": "actortrust",
+    "trust": "actortrust",
 }
 
 #: Recorded event -> message; :class:`PermanentPublishError` when it has no legal form.
@@ -63,7 +63,7 @@ def context_attributes(event: RecordedEvent) -> dict[str, str]:
         "partitionkey": event.stream_id,
         "sequence": f"{event.version:0{SEQUENCE_DIGITS}d}",
         "position": str(event.position),
-        "authtype": auth_type(event.actor, metadata.get("actor_trust")),
+        "authtype": auth_type(event.actor, metadata.get("trust")),
         "authid": event.actor,
     }
     if event.correlation_id is not None:
@@ -79,14 +79,16 @@ def context_attributes(event: RecordedEvent) -> dict[str, str]:
 def auth_type(actor: str, trust: str | None) -> str:
     """Value of the Auth Context extension; ``unknown`` when nobody vouches for the actor.
 
-    ``trust`` is how the actor became known: ``admission`` (the API server said so) or weaker,
-    ``None`` for events that people did not cause through the API server.
+    ``trust`` is how far the recorded actor can be believed: ``authenticated`` (an API server or a
+    token check vouches for it), ``observed`` or ``declared``.
     """
-    if trust not in (None, "admission"):
+    if actor == "system":
+        return "system"  # the registry itself
+    if trust != "authenticated":
         return "unknown"
     if actor.startswith("system:serviceaccount:"):
         return "service_account"
-    return "system" if actor == "system" or actor.startswith("system:") else "user"
+    return "system" if actor.startswith("system:") else "user"
 
 
 def timestamp(time: datetime) -> str:

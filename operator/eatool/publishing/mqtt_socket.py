@@ -2,8 +2,8 @@
 
 paho makes three ``recv`` calls for every acknowledgement and one ``send`` for every message; each
 also gives up the interpreter lock. The buffers here sit between and bring four system calls per
-event under load down to one in thirty. They get in through paho's TLS hook, which accepts any context and uses the
-socket that its ``wrap_socket`` returns, TLS or not.
+event under load down to one in thirty. They get in through paho's TLS hook, which accepts any
+context and uses the socket that its ``wrap_socket`` returns, TLS or not.
 """
 
 from __future__ import annotations

@@ -1,0 +1,159 @@
+"""What the API client makes of each answer, with scripted ones."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from typing import Any
+
+import kmock as mock
+import pytest
+from kubernetes.aio import client
+from tests.kube.objects_for_tests import server
+
+from eatool.domain.kinds import by_kind
+from eatool.kube import api as module
+from eatool.kube.api import ApiConflict, ApiUnavailable, EntityApi
+
+SERVER = by_kind("Server")
+REF = SERVER.ref("default", "db-1")
+COLLECTION = "/apis/eatool.io/v1alpha1/servers"
+NAMESPACED = "/apis/eatool.io/v1alpha1/namespaces/default/servers"
+OBJECT = f"{NAMESPACED}/db-1"
+
+pytestmark = pytest.mark.kmock(cls=mock.RawHandler)
+
+
+class Observed:
+    """The requests that were measured."""
+
+    def __init__(self) -> None:
+        self.requests: list[tuple[str, str, int]] = []
+
+    def __call__(self, verb: str, resource: str, code: int) -> None:
+        self.requests.append((verb, resource, code))
+
+
+@pytest.fixture
+def observed() -> Observed:
+    return Observed()
+
+
+@pytest.fixture
+async def api(kmock: mock.RawHandler, observed: Observed) -> AsyncIterator[EntityApi]:
+    configuration = client.Configuration()
+    configuration.host = str(kmock.url).rstrip("/")
+    async with client.ApiClient(configuration) as transport:
+        yield EntityApi(transport, observed)
+
+
+async def test_writes_say_who_we_are_and_touch_nothing_else(
+    kmock: mock.RawHandler, api: EntityApi, observed: Observed
+) -> None:
+    kmock[f"patch {OBJECT}"] << server()
+    kmock[f"patch {OBJECT}/status"] << server()
+    assert await api.set_finalizers(REF, "7", ["a", "b"]) == server()
+    assert await api.set_status(REF, {"position": 1}) == server()
+    requests: list[Any] = list(kmock["patch"])
+    finalizers, status = requests
+    assert finalizers.data == {"metadata": {"resourceVersion": "7", "finalizers": ["a", "b"]}}
+    assert status.data == {"status": {"position": 1}}
+    for request in (finalizers, status):
+        assert request.params["fieldManager"] == "eatool-operator"
+        assert request.headers["User-Agent"] == "eatool-operator"
+        assert request.headers["Content-Type"] == "application/merge-patch+json"
+    assert observed.requests == [("patch", "servers", 200), ("patch", "servers/status", 200)]
+
+
+async def test_an_object_that_is_gone_is_no_error(
+    kmock: mock.RawHandler, api: EntityApi, observed: Observed
+) -> None:
+    kmock["patch"] << 404
+    assert await api.set_status(REF, {}) is None
+    assert await api.set_finalizers(REF, "1", []) is None
+    assert [code for _, _, code in observed.requests] == [404, 404]
+
+
+async def test_a_conflict_is_told_apart(kmock: mock.RawHandler, api: EntityApi) -> None:
+    kmock["patch"] << 409
+    with pytest.raises(ApiConflict):
+        await api.set_finalizers(REF, "1", [])
+
+
+@pytest.mark.parametrize("code", [401, 403, 410, 422, 429, 500, 503, 504])
+async def test_every_other_refusal_is_a_reason_to_come_back(
+    kmock: mock.RawHandler, api: EntityApi, observed: Observed, code: int
+) -> None:
+    kmock["patch"] << code
+    with pytest.raises(ApiUnavailable, match=f"HTTP {code}") as caught:
+        await api.set_status(REF, {})
+    assert caught.value.retry_after is None
+    assert observed.requests == [("patch", "servers/status", code)]
+
+
+@pytest.mark.parametrize(("value", "seconds"), [("17", 17.0), ("soon", None)])
+async def test_retry_after_is_passed_on(
+    kmock: mock.RawHandler, api: EntityApi, value: str, seconds: float | None
+) -> None:
+    kmock["patch"] << 429 << mock.headers({"Retry-After": value})
+    with pytest.raises(ApiUnavailable) as caught:
+        await api.set_status(REF, {})
+    assert caught.value.retry_after == seconds
+
+
+async def test_a_silent_server_is_given_up_on(
+    kmock: mock.RawHandler, api: EntityApi, observed: Observed, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "_TIMEOUT", 0.05)
+    kmock["patch"] << (lambda: asyncio.sleep(5))
+    with pytest.raises(ApiUnavailable, match="TimeoutError"):
+        await api.set_status(REF, {})
+    assert observed.requests == [("patch", "servers/status", 0)]
+
+
+async def test_a_server_that_is_away_is_given_up_on(observed: Observed) -> None:
+    configuration = client.Configuration()
+    configuration.host = "http://127.0.0.1:1"
+    async with client.ApiClient(configuration) as transport:
+        with pytest.raises(ApiUnavailable):
+            await EntityApi(transport, observed).set_status(REF, {})
+    assert observed.requests == [("patch", "servers/status", 0)]
+
+
+async def test_a_listing_goes_through_all_pages(kmock: mock.RawHandler, api: EntityApi) -> None:
+    page = {"metadata": {"continue": "more"}, "items": [server("a")]}
+    kmock[f"get {COLLECTION}?continue=more"] << {"metadata": {}, "items": [server("b")]}
+    kmock[f"get {COLLECTION}"] << page
+    names = [body["metadata"]["name"] async for body in api.list(SERVER, None)]
+    assert names == ["a", "b"]
+
+
+async def test_a_listing_keeps_to_its_namespace(kmock: mock.RawHandler, api: EntityApi) -> None:
+    kmock[f"get {NAMESPACED}"] << {"metadata": {}, "items": [server("a")]}
+    assert [body async for body in api.list(SERVER, "default")] == [server("a")]
+
+
+@pytest.mark.parametrize("code", [404, 410, 500])
+async def test_a_listing_that_fails_never_looks_empty(
+    kmock: mock.RawHandler, api: EntityApi, code: int
+) -> None:
+    kmock["get"] << code
+    with pytest.raises(ApiUnavailable):
+        [body async for body in api.list(SERVER, None)]
+    with pytest.raises(ApiUnavailable):
+        await api.get(REF)
+
+
+async def test_one_object_is_read_with_the_rights_of_a_watch(
+    kmock: mock.RawHandler, api: EntityApi
+) -> None:
+    kmock[f"get {NAMESPACED}?fieldSelector=metadata.name%3Ddb-1"] << {
+        "metadata": {},
+        "items": [server()],
+    }
+    assert await api.get(REF) == server()
+
+
+async def test_an_absent_object_is_none(kmock: mock.RawHandler, api: EntityApi) -> None:
+    kmock[f"get {NAMESPACED}"] << {"metadata": {}, "items": []}
+    assert await api.get(REF) is None

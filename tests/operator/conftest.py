@@ -1,0 +1,64 @@
+"""An operator for each module, and a namespace that only it watches."""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from tests.crds.conftest import crds
+from tests.operator.operators import Operator, running
+from tests.operator.site import Log, Site
+
+from eatool.dev.apiclient import ApiClient
+from eatool.dev.controlplane import ControlPlane
+from eatool.dev.faultproxy import FaultProxy
+
+__all__ = ["crds"]
+
+
+def new_site(admin: ApiClient) -> Site:
+    """A namespace of its own. What is left in it stays: no operator of another test watches it."""
+    name = f"test-{uuid.uuid4().hex[:10]}"
+    admin.call("POST", "/api/v1/namespaces", {"metadata": {"name": name}})
+    return Site(admin, name)
+
+
+@pytest.fixture(scope="module")
+def directory(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("operator")
+
+
+@pytest.fixture(scope="module")
+def site(crds: None, admin: ApiClient) -> Site:
+    return new_site(admin)
+
+
+@pytest.fixture(scope="module")
+def settings() -> dict[str, object]:
+    """What a module wants its operator to run with."""
+    return {}
+
+
+@pytest.fixture(scope="module")
+def proxy(control_plane: ControlPlane, directory: Path) -> Iterator[FaultProxy]:
+    with FaultProxy(control_plane, directory / "proxy") as proxy:
+        yield proxy
+
+
+@pytest.fixture(scope="module")
+def operator(
+    proxy: FaultProxy, directory: Path, site: Site, settings: dict[str, object]
+) -> Iterator[Operator]:
+    """A running operator behind the fault proxy."""
+    options = {"namespaces": site.namespace, **settings}
+    with running(Operator(proxy.kubeconfig, directory, **options)) as operator:
+        yield operator
+
+
+@pytest.fixture(scope="module")
+def log(operator: Operator) -> Iterator[Log]:
+    log = Log(operator.store_url)
+    yield log
+    log.close()

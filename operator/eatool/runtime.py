@@ -17,6 +17,7 @@ from eatool.api.server import serve
 from eatool.domain.kinds import KINDS
 from eatool.kube.operator import Operator
 from eatool.kube.watching import watch
+from eatool.projections.tables import PROJECTION
 from eatool.publishing.configured import DESTINATION, configured_relay
 from eatool.publishing.mqtt_options import MqttOptions, MqttUrlError, parse_mqtt_url
 from eatool.publishing.relay import Relay
@@ -31,11 +32,12 @@ from eatool.telemetry.logs import configure
 from eatool.telemetry.metrics import LogMetrics, Metrics, PublishingMetrics
 from eatool.telemetry.prometheus import PrometheusMetrics
 from eatool.telemetry.publishing import RelayMetrics
-from eatool.telemetry.recording import MeasuredAppender
+from eatool.telemetry.recording import MeasuredAppender, MeasuredCommits
 
 _log: structlog.stdlib.BoundLogger = structlog.get_logger("eatool.runtime")
 
 _SAMPLE_RELAY, _SAMPLE_STORE = 1.0, 5.0
+_SAMPLE_PROJECTION = 60.0  # reads every row
 _RESTART_RELAY = 5.0
 _FIRST_WAIT, _LONGEST_WAIT = 1.0, 30.0
 
@@ -88,7 +90,8 @@ async def run(settings: Settings) -> None:
     broker = _broker(settings)
     configure(settings.log_level, settings.log_format)
     brokers = (DESTINATION,) if broker else ()
-    metrics = PrometheusMetrics(Labels.of(KINDS.values(), brokers=brokers, routes=ROUTES))
+    labels = Labels.of(KINDS.values(), brokers=brokers, projections=(PROJECTION,), routes=ROUTES)
+    metrics = PrometheusMetrics(labels)
     stopping = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, stopping.set)
@@ -103,7 +106,8 @@ async def run(settings: Settings) -> None:
         known = await log.registry.preload(log.entities.pages)
         process.operator = Operator(settings, log.registry, log.store, metrics)
         _log.info("ready to watch", entities=known, http_port=port)
-        await stack.enter_async_context(_beside(_sample(process, metrics)))
+        await stack.enter_async_context(_beside(_sample_store(log, metrics)))
+        await stack.enter_async_context(_beside(_sample_projection(log, metrics)))
         if broker is not None:
             publishing = _publish(settings, broker, log.store, metrics, stopping)
             await stack.enter_async_context(_beside(publishing, cancel=False))
@@ -135,7 +139,8 @@ async def _open(
         opening = open_registry(
             settings.store_url.get_secret_value(),
             policy=policy_of(settings),
-            around=lambda appender: MeasuredAppender(appender, metrics),
+            around=lambda appender: MeasuredAppender(appender, metrics, PROJECTION),
+            committing=lambda store: MeasuredCommits(store, metrics),
         )
         try:
             return await stack.enter_async_context(opening)
@@ -198,7 +203,23 @@ async def _sample_relay(relay: Relay, metrics: PublishingMetrics) -> None:
         await asyncio.sleep(_SAMPLE_RELAY)
 
 
-async def _sample(process: Process, metrics: LogMetrics) -> None:
+async def _sample_store(log: OpenRegistry, metrics: LogMetrics) -> None:
     while True:
-        metrics.store_up(up=(await process.reachable()).ok)
+        try:
+            head = await asyncio.to_thread(log.store.head)
+        except StoreError:
+            metrics.store_up(up=False)
+        else:
+            metrics.store_up(up=True)
+            metrics.store_head(head.position)
         await asyncio.sleep(_SAMPLE_STORE)
+
+
+async def _sample_projection(log: OpenRegistry, metrics: LogMetrics) -> None:
+    """See whether the read tables hold the newest event, as they must: a restore can part them."""
+    while True:
+        with suppress(StoreError):  # `_sample_store` tells
+            head = (await asyncio.to_thread(log.store.head)).position
+            position = await asyncio.to_thread(log.entities.position)
+            metrics.projection_at(PROJECTION, position, max(0, head - position))
+        await asyncio.sleep(_SAMPLE_PROJECTION)

@@ -45,6 +45,7 @@ def check(store: SqlEventStore, refs: Sequence[EntityRef]) -> None:
         compare(found, store.read_stream(ref.stream_id))
     rows = sum(len(page) for page in entities.pages(size=3))
     assert rows == len(set(refs))
+    assert entities.position() == store.head().position, "each event is the newest of some row"
 
 
 def compare(found: Record, stream: Sequence[RecordedEvent]) -> None:

@@ -21,6 +21,7 @@ from eatool.publishing.breaker import CircuitState
 from eatool.publishing.checkpoints import Cursor
 from eatool.publishing.checkpoints_memory import MemoryCheckpoints
 from eatool.publishing.memory import MemoryBroker
+from eatool.publishing.observer import NullObserver
 from eatool.publishing.port import (
     Message,
     PermanentPublishError,
@@ -28,6 +29,7 @@ from eatool.publishing.port import (
     TransientPublishError,
 )
 from eatool.store.memory import MemoryEventStore
+from eatool.store.port import RecordedEvent
 
 
 @pytest.fixture
@@ -212,11 +214,18 @@ async def test_unclear_refusals_park_after_the_last_attempt(
     broker = MemoryBroker()
     broker.verdict = _refuse(stream(0), PublishError("unspecified error"))
     writer.write(map(stream, range(3)))
-    relay = make_relay(store, broker.publisher, checkpoints)
+    given_up: list[tuple[str, str]] = []
+
+    class Watching(NullObserver):
+        def given_up(self, event: RecordedEvent, reason: str) -> None:
+            given_up.append((event.stream_id, reason))
+
+    relay = make_relay(store, broker.publisher, checkpoints, observer=Watching())
     async with running(relay):
         await until(lambda: relay.status().parked == 1)
         await until(lambda: len(checkpoints.parked("test")) == 1)
     assert checkpoints.parked("test")[0].attempts == 10
+    assert given_up == [(stream(0), "refused")], "once, not once an attempt"
 
 
 async def test_transient_refusals_open_the_circuit_and_park_nothing(

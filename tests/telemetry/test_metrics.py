@@ -16,9 +16,13 @@ from eatool.telemetry.labels import OTHER, Labels
 from eatool.telemetry.metrics import (
     AppendResult,
     ConflictReason,
+    HttpMetrics,
+    LogMetrics,
     Metrics,
     NullMetrics,
+    PublishingMetrics,
     PublishResult,
+    ReconcileMetrics,
     ReconcileResult,
 )
 from eatool.telemetry.prometheus import PrometheusMetrics
@@ -79,10 +83,12 @@ def use_everything(metrics: Metrics, value: str) -> None:
     metrics.store_head(12)
     metrics.store_up(True)
     metrics.projection_at(value, 10, 2)
+    metrics.projection_failed(value)
     metrics.outbox(value, 2, 1.0)
     metrics.published(value, 0.2, 0.1)
     for outcome in PublishResult:
         metrics.publish_failed(value, outcome)
+        metrics.dead_lettered(value, value, outcome)
     metrics.broker_connected(value, True)
     metrics.broker_reconnected(value)
     for state in CircuitState:
@@ -124,6 +130,33 @@ def test_series_stay_bounded_whatever_the_labels(metrics: PrometheusMetrics) -> 
     assert at_start < guarded < 3000
     assert not any("unknown" in name for name in series(metrics))
     assert series(metrics)[f'eatool_broker_reconnects_total{{broker="{OTHER}"}}'] == 300
+
+
+def reported() -> set[str]:
+    """Every method that the declared metrics hang on."""
+    protocols = (ReconcileMetrics, LogMetrics, PublishingMetrics, HttpMetrics)
+    return {name for protocol in protocols for name in vars(protocol) if not name.startswith("_")}
+
+
+def test_everything_declared_is_fed_by_somebody() -> None:
+    declaring = {"metrics.py", "prometheus.py"}
+    sources = [
+        path.read_text()
+        for path in (ROOT / "operator" / "eatool").rglob("*.py")
+        if not (path.parent.name == "telemetry" and path.name in declaring)
+    ]
+    fed = {
+        name
+        for name in reported()
+        if any(re.search(rf"metrics\.{name}\b", text) for text in sources)
+    }
+    assert fed == reported(), "a series that nobody moves is a lie"
+
+
+def test_the_head_never_goes_back(metrics: PrometheusMetrics) -> None:
+    metrics.store_head(12)
+    metrics.store_head(11)
+    assert series(metrics)["eatool_store_head_position"] == 12
 
 
 def test_a_known_value_is_kept_beside_an_unknown_one(metrics: PrometheusMetrics) -> None:

@@ -17,7 +17,7 @@ from eatool.telemetry.publishing import RelayMetrics
 
 @pytest.fixture
 def metrics() -> PrometheusMetrics:
-    return PrometheusMetrics(Labels(events={}, brokers=("default",)))
+    return PrometheusMetrics(Labels(events={"server": ()}, brokers=("default",)))
 
 
 @pytest.fixture
@@ -71,6 +71,15 @@ def test_what_is_given_up_is_no_retry(metrics: PrometheusMetrics, observer: Obse
     observer.parked(1)
     assert value(metrics, "publish_total", result="permanent") == 1
     assert value(metrics, "parked_streams") == 1
+
+
+@pytest.mark.parametrize("reason", ["permanent", "refused"])
+def test_a_dead_letter_has_a_kind_and_a_reason(
+    metrics: PrometheusMetrics, observer: Observer, reason: str
+) -> None:
+    assert value(metrics, "dead_letters_total", entity="server", reason=reason) == 0
+    observer.given_up(event(), reason)
+    assert value(metrics, "dead_letters_total", entity="server", reason=reason) == 1
 
 
 def test_every_state_of_the_breaker_has_a_series(

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import pytest
 
 from eatool.domain.kinds import KINDS
+from eatool.store.batch import Encoded
 from eatool.store.port import (
     Append,
     Appended,
@@ -13,14 +16,17 @@ from eatool.store.port import (
     EventIdTaken,
     EventTooLarge,
     KeyTaken,
+    Outcome,
+    ProjectionFailed,
     ReferenceGone,
     StillReferenced,
+    StoreError,
     StoreUnavailable,
     WrongExpectedVersion,
 )
 from eatool.telemetry.labels import Labels
 from eatool.telemetry.prometheus import PrometheusMetrics
-from eatool.telemetry.recording import MeasuredAppender
+from eatool.telemetry.recording import MeasuredAppender, MeasuredCommits
 
 REFUSALS = {
     "wrong_expected_version": WrongExpectedVersion("s", 1, 2),
@@ -44,7 +50,10 @@ class Answering:
 
 @pytest.fixture
 def metrics() -> PrometheusMetrics:
-    return PrometheusMetrics(Labels.of(KINDS.values(), brokers=("default",), routes=("/readyz",)))
+    labels = Labels.of(
+        KINDS.values(), brokers=("default",), projections=("read_tables",), routes=("/readyz",)
+    )
+    return PrometheusMetrics(labels)
 
 
 def value(metrics: PrometheusMetrics, name: str, **labels: str) -> float | None:
@@ -58,7 +67,7 @@ def test_every_refusal_has_a_reason_of_its_own() -> None:
 @pytest.mark.parametrize("reason", REFUSALS)
 async def test_a_refusal_is_a_conflict(metrics: PrometheusMetrics, reason: str) -> None:
     with pytest.raises(type(REFUSALS[reason])):
-        await MeasuredAppender(Answering(REFUSALS[reason]), metrics).append()
+        await MeasuredAppender(Answering(REFUSALS[reason]), metrics, "read_tables").append()
     assert value(metrics, "append_conflicts_total", reason=reason) == 1
     assert value(metrics, "append_duration_seconds_count", result="refused") == 1
 
@@ -66,19 +75,51 @@ async def test_a_refusal_is_a_conflict(metrics: PrometheusMetrics, reason: str) 
 async def test_an_absent_database_is_down(metrics: PrometheusMetrics) -> None:
     metrics.store_up(up=True)
     with pytest.raises(StoreUnavailable):
-        await MeasuredAppender(Answering(StoreUnavailable()), metrics).append()
+        await MeasuredAppender(Answering(StoreUnavailable()), metrics, "read_tables").append()
     assert value(metrics, "store_up") == 0
     assert value(metrics, "append_duration_seconds_count", result="unavailable") == 1
 
 
 async def test_anything_else_is_an_error(metrics: PrometheusMetrics) -> None:
     with pytest.raises(EventTooLarge):
-        await MeasuredAppender(Answering(EventTooLarge()), metrics).append()
+        await MeasuredAppender(Answering(EventTooLarge()), metrics, "read_tables").append()
     assert value(metrics, "append_duration_seconds_count", result="error") == 1
 
 
+async def test_a_failing_projection_is_an_error_of_its_own(metrics: PrometheusMetrics) -> None:
+    with pytest.raises(ProjectionFailed):
+        await MeasuredAppender(Answering(ProjectionFailed()), metrics, "read_tables").append()
+    assert value(metrics, "projection_errors_total", projection="read_tables") == 1
+    assert value(metrics, "append_duration_seconds_count", result="error") == 1
+
+
+class Committing:
+    def __init__(self) -> None:
+        self.tidied = 0
+
+    def append_encoded(self, batch: Sequence[Encoded | StoreError]) -> list[Outcome]:
+        if not batch:
+            raise StoreUnavailable
+        return [Appended((), repeated=False) for _ in batch]
+
+    def tidy(self) -> None:
+        self.tidied += 1
+
+
+def test_a_commit_is_counted_with_its_transactions(metrics: PrometheusMetrics) -> None:
+    store = Committing()
+    commits = MeasuredCommits(store, metrics)
+    assert len(commits.append_encoded([StoreError()] * 3)) == 3
+    with pytest.raises(StoreUnavailable):
+        commits.append_encoded([])
+    commits.tidy()
+    assert value(metrics, "append_batch_size_count") == 1, "what failed is no commit"
+    assert value(metrics, "append_batch_size_sum") == 3
+    assert store.tidied == 1
+
+
 async def test_a_repeat_is_no_event(metrics: PrometheusMetrics) -> None:
-    await MeasuredAppender(Answering(Appended((), repeated=True)), metrics).append()
+    await MeasuredAppender(Answering(Appended((), repeated=True)), metrics, "read_tables").append()
     assert value(metrics, "append_duration_seconds_count", result="repeated") == 1
     assert value(metrics, "store_up") == 1
 

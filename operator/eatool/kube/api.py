@@ -157,7 +157,7 @@ class EntityApi:
         except (TimeoutError, aiohttp.ClientError, OSError) as error:
             self._observe(verb, resource, 0)
             raise ApiUnavailable(f"{verb} {resource}: {type(error).__name__}") from error
-        self._observe(verb, resource, 200)
+        self._observe(verb, resource, 201 if verb == "create" else 200)
         return cast("Body", body)
 
     @staticmethod

@@ -8,7 +8,7 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import Engine, RowMapping, select, tuple_
+from sqlalchemy import Engine, RowMapping, func, select, tuple_, union_all
 
 from eatool.domain.identity import EntityRef
 from eatool.projections.reading import Reader
@@ -91,6 +91,14 @@ class Entities:
             while page := self.list(aggregate_type, include_deleted=True, after=after, limit=size):
                 yield page
                 after = page[-1].ref
+
+    def position(self) -> int:
+        """Newest log position in any table, 0 when all are empty; reads every row."""
+        newest = union_all(
+            *(select(func.max(read.table.c.position)) for read in self._tables.values())
+        )
+        found = self._read(lambda connection: connection.execute(newest).scalars().all())
+        return max((position for position in found if position is not None), default=0)
 
 
 def _record(read: ReadTable, row: RowMapping) -> Record:

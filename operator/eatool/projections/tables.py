@@ -164,5 +164,8 @@ def _plain(default: Any) -> Any:
     return default
 
 
+#: What the read tables are called together, as one projection of the log.
+PROJECTION = "read_tables"
+
 #: The nine read tables, by aggregate type.
 READ_TABLES: Mapping[str, ReadTable] = read_tables(KINDS.values(), metadata)

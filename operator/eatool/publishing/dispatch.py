@@ -256,10 +256,12 @@ class Dispatcher:
     def _count_attempt(self, event: RecordedEvent, error: PublishError) -> None:
         attempts = self._attempts.get(event.stream_id, 0) + 1
         permanent = isinstance(error, PermanentPublishError)
-        self._observer.failed("permanent" if permanent else "refused")
+        kind = "permanent" if permanent else "refused"
+        self._observer.failed(kind)
         if permanent or attempts >= self._options.max_attempts:
             self._blocked.add(event.stream_id)  # until it is taken away
             if self._refused(event, str(error), attempts):
+                self._observer.given_up(event, kind)
                 return
             self._blocked.discard(event.stream_id)
             # Too many streams are parked already: that is no longer one event's fault.

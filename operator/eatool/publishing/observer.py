@@ -19,6 +19,10 @@ class Observer(Protocol):
         """An attempt failed: ``session``, ``transient``, ``refused`` or ``permanent``."""
         ...
 
+    def given_up(self, event: RecordedEvent, reason: str) -> None:
+        """Its stream is parked: ``permanent``, or ``refused`` as often as allowed."""
+        ...
+
     def parked(self, streams: int) -> None:
         """So many streams of this process are parked now."""
         ...
@@ -39,6 +43,9 @@ class NullObserver:
         """See :class:`Observer`."""
 
     def failed(self, reason: str) -> None:
+        """See :class:`Observer`."""
+
+    def given_up(self, event: RecordedEvent, reason: str) -> None:
         """See :class:`Observer`."""
 
     def parked(self, streams: int) -> None:

@@ -16,7 +16,7 @@ from eatool.projections.queries import Entities
 from eatool.registry.rehearsal import Rehearsal
 from eatool.registry.service import Appender, Registry
 from eatool.settings import Settings
-from eatool.store.appender import GroupCommit
+from eatool.store.appender import GroupCommit, Grouped
 from eatool.store.sql.engine import open_engine
 from eatool.store.sql.errors import Errors
 from eatool.store.sql.log import SqlEventStore
@@ -50,6 +50,7 @@ async def open_registry(
     migrate: bool = True,
     dry_run: bool = False,
     around: Callable[[Appender], Appender] = lambda appender: appender,
+    committing: Callable[[Grouped], Grouped] = lambda store: store,
 ) -> AsyncIterator[OpenRegistry]:
     """Open the log at ``url`` and close it afterwards.
 
@@ -59,6 +60,7 @@ async def open_registry(
         migrate: create the schema, or bring it up to date, first.
         dry_run: record nothing (:class:`Rehearsal`).
         around: wraps the appender, to measure it.
+        committing: wraps the store as the group commit sees it, to measure its batches.
 
     ``ValueError`` for a URL that is none or of another database; ``StoreError`` when the
     database cannot be opened or migrated now.
@@ -74,7 +76,7 @@ async def open_registry(
             raise errors.translate(error) from error
     store = SqlEventStore(engine, projections=[ReadModels()], upcast=upcast)
     landscape = SqlLandscape(engine)
-    appender = GroupCommit(store)
+    appender = GroupCommit(committing(store))
     if dry_run:
         rehearsal = Rehearsal(store, landscape)
         registry = Registry(rehearsal, rehearsal, rehearsal, policy=policy, readers=1)

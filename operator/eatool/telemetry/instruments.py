@@ -33,18 +33,17 @@ _BATCH = (1, 2, 4, 8, 16, 32, 64, 128, 256, 512)
 
 #: Start at zero, so that the first failure is an increase.
 _API_CODES = ("200", "404", "409", "422", "429", "500", "none")
+_LIST_CODES = ("200", "410", "429", "500", "none")
+_CREATE_CODES = ("201", "403", "404", "429", "500", "none")
 _HTTP_CODES = ("200", "404", "500", "503")
 #: Allowed, but only once they occur.
-_RARE_API = (
-    ("get", "create", "update", "delete"),
-    ("events", "namespaces", "customresourcedefinitions"),
-    ("201", "400", "401", "403", "410", "413", "502", "503", "504"),
-)
+_RARE_API = ((), (), ("400", "401", "413", "502", "503", "504"))
 _RARE_HTTP = (
     (),
     ("HEAD", "POST", "PUT", "PATCH", "DELETE"),
     ("201", "202", "204", "304", "400", "401", "403", "405", "409", "422", "429"),
 )
+_GIVEN_UP = (PublishResult.PERMANENT, PublishResult.REFUSED)
 _RETRIED = tuple(sorted({*PublishResult} - {PublishResult.ACKNOWLEDGED, PublishResult.PERMANENT}))
 
 
@@ -137,7 +136,7 @@ class Instruments:
         self.api_requests = Family(
             self._counter(
                 "api_requests_total",
-                "Calls of the Kubernetes API; code none = no answer.",
+                "Calls of the Kubernetes API beside the watches; code none = no answer.",
                 "verb",
                 "resource",
                 "code",
@@ -145,10 +144,11 @@ class Instruments:
             [
                 *cross(("patch",), labels.resources, _API_CODES),
                 *cross(
-                    ("list", "watch"),
+                    ("list",),
                     (resource for resource in labels.resources if "/" not in resource),
-                    ("200", "410"),
+                    _LIST_CODES,
                 ),
+                *cross(("create",), ("events",), _CREATE_CODES),
             ],
             rare=_RARE_API,
         )
@@ -180,10 +180,21 @@ class Instruments:
         self.store_up = self._gauge("store_up", "1 when the last access to the database succeeded.")
         projection = list(cross(labels.projections))
         self.projection_position = Family(
-            self._gauge("projection_position", "Checkpoint.", "projection"), projection
+            self._gauge(
+                "projection_position", "Newest position that the projection has.", "projection"
+            ),
+            projection,
         )
         self.projection_lag = Family(
-            self._gauge("projection_lag_events", "Head minus checkpoint.", "projection"),
+            self._gauge("projection_lag_events", "Head of the log minus position.", "projection"),
+            projection,
+        )
+        self.projection_errors = Family(
+            self._counter(
+                "projection_errors_total",
+                "Events that the projection failed on; they were not recorded.",
+                "projection",
+            ),
             projection,
         )
 
@@ -239,6 +250,16 @@ class Instruments:
                 "broker",
             ),
             broker,
+        )
+        self.dead_letters = Family(
+            self._counter(
+                "dead_letters_total",
+                "Events given up on, whose streams were parked.",
+                "broker",
+                "entity",
+                "reason",
+            ),
+            cross(labels.brokers, labels.entities, _GIVEN_UP),
         )
 
     def _http(self, labels: Labels) -> None:

@@ -126,6 +126,9 @@ class LogMetrics(Protocol):
     def projection_at(self, projection: str, position: int, lag_events: int) -> None:
         """A projection has applied everything up to ``position``."""
 
+    def projection_failed(self, projection: str) -> None:
+        """A projection could not apply an event; the append was rolled back."""
+
 
 class PublishingMetrics(Protocol):
     """The relay and its brokers."""
@@ -138,6 +141,9 @@ class PublishingMetrics(Protocol):
 
     def publish_failed(self, broker: str, result: PublishResult) -> None:
         """An attempt failed; unless ``result`` is permanent, the event is sent again."""
+
+    def dead_lettered(self, broker: str, entity: str, result: PublishResult) -> None:
+        """An event was given up on and its stream parked; ``result`` is that of the last try."""
 
     def broker_connected(self, broker: str, connected: bool) -> None:
         """The session is up or down."""
@@ -174,8 +180,8 @@ class NullMetrics:
     generations_coalesced = references_pending = staticmethod(_ignore)
     watch_event = watch_missed = api_request = staticmethod(_ignore)
     appended = append_finished = append_batch = append_conflict = staticmethod(_ignore)
-    store_head = store_up = projection_at = staticmethod(_ignore)
-    outbox = published = publish_failed = staticmethod(_ignore)
+    store_head = store_up = projection_at = projection_failed = staticmethod(_ignore)
+    outbox = published = publish_failed = dead_lettered = staticmethod(_ignore)
     broker_connected = broker_reconnected = circuit = staticmethod(_ignore)
     parked_streams = http_request = staticmethod(_ignore)
 

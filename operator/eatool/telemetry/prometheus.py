@@ -31,6 +31,7 @@ class PrometheusMetrics:
         self.registry = CollectorRegistry(auto_describe=True)
         self.instruments = Instruments(self.registry, labels)
         self._circuits: dict[str, CircuitState] = {}
+        self._head = 0
         for broker in labels.brokers:
             self.circuit(broker, CircuitState.CLOSED)
 
@@ -93,7 +94,9 @@ class PrometheusMetrics:
 
     def store_head(self, position: int) -> None:
         """Newest position this process knows of."""
-        self.instruments.store_head.set(position)
+        # Samples and commits report it side by side, and the later report may be the older news.
+        self._head = max(self._head, position)
+        self.instruments.store_head.set(self._head)
 
     def store_up(self, up: bool) -> None:
         """Whether the last access to the database succeeded."""
@@ -103,6 +106,10 @@ class PrometheusMetrics:
         """A projection has applied everything up to ``position``."""
         self.instruments.projection_position(projection).set(position)
         self.instruments.projection_lag(projection).set(lag_events)
+
+    def projection_failed(self, projection: str) -> None:
+        """A projection could not apply an event; the append was rolled back."""
+        self.instruments.projection_errors(projection).inc()
 
     def outbox(self, broker: str, events: int, oldest: float | None) -> None:
         """``events`` are unpublished now; ``oldest`` is the Unix commit time of the first."""
@@ -120,6 +127,10 @@ class PrometheusMetrics:
         self.instruments.publish_total(broker, result).inc()
         if result is not PublishResult.PERMANENT:
             self.instruments.publish_retries(broker, result).inc()
+
+    def dead_lettered(self, broker: str, entity: str, result: PublishResult) -> None:
+        """An event was given up on and its stream parked; ``result`` is that of the last try."""
+        self.instruments.dead_letters(broker, entity, result).inc()
 
     def broker_connected(self, broker: str, connected: bool) -> None:
         """The session is up or down."""

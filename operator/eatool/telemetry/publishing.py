@@ -23,6 +23,10 @@ class RelayMetrics:
         """Count a failed attempt."""
         self._metrics.publish_failed(self._broker, PublishResult(reason))
 
+    def given_up(self, event: RecordedEvent, reason: str) -> None:
+        """Count an event that parks its stream."""
+        self._metrics.dead_lettered(self._broker, event.ref.aggregate_type, PublishResult(reason))
+
     def parked(self, streams: int) -> None:
         """Show how many streams are parked."""
         self._metrics.parked_streams(self._broker, streams)

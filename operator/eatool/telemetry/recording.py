@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from time import perf_counter
 from typing import Protocol
 
+from eatool.store.appender import Grouped
+from eatool.store.batch import Encoded
 from eatool.store.port import (
     Append,
     Appended,
@@ -12,8 +15,11 @@ from eatool.store.port import (
     ConditionFailed,
     EventIdTaken,
     KeyTaken,
+    Outcome,
+    ProjectionFailed,
     ReferenceGone,
     StillReferenced,
+    StoreError,
     StoreUnavailable,
     WrongExpectedVersion,
 )
@@ -40,9 +46,11 @@ class Appender(Protocol):
 class MeasuredAppender:
     """Counts and times what passes through to another appender."""
 
-    def __init__(self, appender: Appender, metrics: LogMetrics) -> None:
+    def __init__(self, appender: Appender, metrics: LogMetrics, projection: str) -> None:
+        """``projection`` is the one that is updated with each append."""
         self._appender = appender
         self._metrics = metrics
+        self._projection = projection
 
     async def append(self, *appends: Append) -> Appended:
         """Append; raises what the other raises."""
@@ -59,6 +67,9 @@ class MeasuredAppender:
             result = AppendResult.UNAVAILABLE
             self._metrics.store_up(up=False)
             raise
+        except ProjectionFailed:
+            self._metrics.projection_failed(self._projection)
+            raise
         finally:
             self._metrics.append_finished(result, perf_counter() - started)
         self._metrics.store_up(up=True)
@@ -67,3 +78,21 @@ class MeasuredAppender:
                 self._metrics.appended(event.ref.aggregate_type, event.type)
             self._metrics.store_head(appended.events[-1].position)
         return appended
+
+
+class MeasuredCommits:
+    """Counts the transactions of each commit that passes through to a store."""
+
+    def __init__(self, store: Grouped, metrics: LogMetrics) -> None:
+        self._store = store
+        self._metrics = metrics
+
+    def append_encoded(self, batch: Sequence[Encoded | StoreError]) -> list[Outcome]:
+        """Commit; raises what the store raises."""
+        outcomes = self._store.append_encoded(batch)
+        self._metrics.append_batch(len(batch))
+        return outcomes
+
+    def tidy(self) -> None:
+        """Pass the idle time on."""
+        self._store.tidy()

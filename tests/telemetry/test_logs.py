@@ -8,6 +8,7 @@ import json
 import logging
 from collections.abc import Iterator
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any
 
 import kopf
@@ -15,6 +16,8 @@ import pytest
 import structlog
 from kopf._core.actions.loggers import ObjectLogger
 
+from eatool.store.sql.engine import open_engine
+from eatool.store.sql.migrate import is_at_head, upgrade
 from eatool.telemetry import logs
 from eatool.telemetry.redaction import WITHHELD, kopf_message, without_passwords
 
@@ -118,6 +121,17 @@ def test_the_level_is_a_threshold() -> None:
         root.setLevel(level)
         structlog.reset_defaults()
     assert [record["message"] for record in stream.records()] == ["this"]
+
+
+def test_looking_at_the_schema_says_nothing(out: Lines, tmp_path: Path) -> None:
+    engine = open_engine(f"sqlite:///{tmp_path / 'log.db'}")
+    upgrade(engine)
+    (told,) = out.records()
+    assert told["message"].startswith("Schema migrated from [] to ")
+    upgrade(engine)
+    assert is_at_head(engine), "readiness asks every few seconds"
+    engine.dispose()
+    assert len(out.records()) == 1
 
 
 def test_an_unknown_exception_says_where_but_not_what(out: Lines) -> None:

@@ -33,7 +33,15 @@ _FIRST = ("timestamp", "level", "message", "logger", "object", "correlation_id",
 _REFERENCE = ("kind", "namespace", "name", "uid")
 
 #: One line for each request, statement or packet; our own records say what matters of it.
-_CHATTY = ("asyncio", "aiohttp.access", "uvicorn.access", "sqlalchemy", "kubernetes", "urllib3")
+_CHATTY = (
+    "aiohttp.access",
+    "alembic",  # two lines each time that readiness looks at the schema
+    "asyncio",
+    "kubernetes",
+    "sqlalchemy",
+    "urllib3",
+    "uvicorn.access",
+)
 
 
 def configure(level: Level = "info", fmt: Format = "json", *, stream: TextIO | None = None) -> None:

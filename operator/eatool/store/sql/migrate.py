@@ -6,6 +6,8 @@ Layers above add their tables to :data:`eatool.store.sql.schema.metadata` and a 
 
 from __future__ import annotations
 
+import logging
+from functools import cache
 from pathlib import Path
 from typing import Final
 
@@ -16,6 +18,8 @@ from alembic.script import ScriptDirectory
 from sqlalchemy import Connection, Engine
 
 from eatool.store.sql.engine import reading
+
+_log = logging.getLogger(__name__)
 
 #: Key of the PostgreSQL advisory lock that serialises migrations: "eatool" in ASCII.
 _LOCK_KEY: Final = int.from_bytes(b"eatool", "big")
@@ -38,9 +42,13 @@ def upgrade(engine: Engine) -> None:
         if engine.dialect.name == "postgresql":
             connection.exec_driver_sql("SET LOCAL lock_timeout = 0")
             connection.exec_driver_sql(f"SELECT pg_advisory_xact_lock({_LOCK_KEY})")
+        before = _current(connection)
         command.upgrade(config(connection), "heads")
+        if before != head():
+            _log.info("Schema migrated from %s to %s", sorted(before), sorted(head()))
 
 
+@cache
 def head() -> frozenset[str]:
     """Newest revisions this release knows."""
     return frozenset(ScriptDirectory.from_config(config()).get_heads())
@@ -49,9 +57,13 @@ def head() -> frozenset[str]:
 def current(engine: Engine) -> frozenset[str]:
     """Revisions the database is at; empty for an empty database."""
     with reading(engine).connect() as connection:
-        return frozenset(MigrationContext.configure(connection).get_current_heads())
+        return _current(connection)
 
 
 def is_at_head(engine: Engine) -> bool:
     """Whether the schema is the one this release was written for."""
     return current(engine) == head()
+
+
+def _current(connection: Connection) -> frozenset[str]:
+    return frozenset(MigrationContext.configure(connection).get_current_heads())

@@ -41,7 +41,7 @@ class Teller:
 
     def command(self, words: Sequence[str], who: str | None = None) -> None:
         """A command line, and who runs it."""
-        line = Text("$ ", style="dim").append(shlex.join(words), style="cyan")
+        line = Text().append("$ ", style="dim").append(shlex.join(words), style="cyan")
         if who:
             line.append(f"   # as {who}", style="dim")
         self.console.print(line)
@@ -71,8 +71,8 @@ class Teller:
 
     def check(self, held: bool, claim: str) -> None:
         """One expectation and whether it held."""
-        mark = Text("  ✓ ", style="green") if held else Text("  ✗ ", style="bold red")
-        self.console.print(mark.append(claim, style="" if held else "bold red"))
+        line = Text().append("  ✓ " if held else "  ✗ ", style="bold green" if held else "bold red")
+        self.console.print(line.append(claim, style="" if held else "bold red"))
 
     @contextmanager
     def waiting(self, for_what: str) -> Iterator[None]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass
 from typing import Any
 
@@ -87,12 +88,13 @@ def watch_until_ready(tell: Teller, objects: Objects, expected: int) -> float:
     """Show progress until so many objects are Ready; the seconds it took."""
     started = time.monotonic()
     said = (-1, -1)
-    with Live(console=tell.console, auto_refresh=False, transient=True) as live:
+    view = Live(console=tell.console, auto_refresh=False, transient=True) if tell.live else None
+    with view or nullcontext():
         while True:
             seen = objects.all()
             ready, waiting = _counts(seen)
-            if tell.live:
-                live.update(_progress(seen), refresh=True)
+            if view is not None:
+                view.update(_progress(seen), refresh=True)
             elif (ready, waiting) != said:
                 tell.say(f"  {ready} of {expected} Ready, {waiting} wait for a reference")
                 said = (ready, waiting)

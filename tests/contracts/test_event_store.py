@@ -8,6 +8,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 from uuid import uuid4
 
+import orjson
 import pytest
 from tests.store.stores import Opener
 from tests.store.support import append, event, ids
@@ -258,6 +259,26 @@ def test_an_unknown_version_stops_the_reader(open_store: Opener) -> None:
     store.append(append("a", 0, type_="Strange.v9"))
     with pytest.raises(UnknownEventVersion):
         store.read_all()
+
+
+def test_the_stored_form_is_what_was_written_whatever_this_release_can_read(
+    open_store: Opener,
+) -> None:
+    store = open_store(upcast=upcast)
+    store.append(append("a", 0, 2))
+    store.append(append("b", 0, type_="Strange.v9"))
+
+    rows = store.read_stored()
+
+    assert [row.position for row in rows] == [1, 2, 3]
+    assert rows[2].type == "Strange.v9"
+    assert rows[0].type == "ApplicationUpdated.v1"
+    assert orjson.loads(rows[0].data) == append("a", 0).events[0].data
+    assert store.read_stored(after=1, limit=1) == rows[1:2]
+    assert store.read_stored(partitions={rows[2].partition}) == rows[2:]
+    assert store.read_stored_stream(rows[0].stream_id) == rows[:2]
+    assert store.read_stored_stream(rows[0].stream_id, after_version=1) == rows[1:2]
+    assert str(rows[0].ref) == rows[0].stream_id
 
 
 def test_listeners_hear_of_commits(store: EventStore) -> None:

@@ -24,6 +24,7 @@ from zlib import crc32
 import orjson
 
 from eatool.domain.events import JsonObject
+from eatool.domain.identity import EntityRef
 from eatool.store.port import (
     PARTITIONS,
     Append,
@@ -69,6 +70,11 @@ class StoredEvent(NamedTuple):
     partition: int
     previous_hash: bytes
     hash: bytes
+
+    @property
+    def ref(self) -> EntityRef:
+        """The entity the event is about."""
+        return EntityRef.parse(self.stream_id)
 
     def expected_hash(self, previous: bytes) -> bytes:
         """What ``hash`` must be after ``previous`` for the row to be as it was written."""

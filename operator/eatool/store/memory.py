@@ -10,6 +10,7 @@ import threading
 from bisect import bisect_right
 from collections.abc import Callable, Collection, Sequence
 from datetime import datetime
+from itertools import islice
 
 from eatool.store.arbiter import LogState
 from eatool.store.batch import Batch, Encoded, encode
@@ -67,29 +68,36 @@ class MemoryEventStore:
         self, stream_id: str, *, after_version: int = 0, until: datetime | None = None
     ) -> list[RecordedEvent]:
         """See :class:`~eatool.store.port.EventStore`."""
-        return [
-            row.read(self._upcast)
-            for row in self._events[:]
-            if row.stream_id == stream_id
-            and row.version > after_version
-            and (until is None or row.recorded_at <= until)
-        ]
+        rows = self.read_stored_stream(stream_id, after_version=after_version, until=until)
+        return [row.read(self._upcast) for row in rows]
 
     def read_all(
         self, *, after: int = 0, limit: int = 1000, partitions: Collection[int] | None = None
     ) -> list[RecordedEvent]:
         """See :class:`~eatool.store.port.EventStore`."""
-        found: list[RecordedEvent] = []
-        for row in self._events[after:]:
-            if len(found) == limit:
-                break
-            if partitions is None or row.partition in partitions:
-                found.append(row.read(self._upcast))
-        return found
+        rows = self.read_stored(after=after, limit=limit, partitions=partitions)
+        return [row.read(self._upcast) for row in rows]
 
-    def read_stored(self, *, after: int = 0, limit: int = 1000) -> list[StoredEvent]:
-        """Events in the stored form, for verification."""
-        return self._events[after : after + limit]
+    def read_stored(
+        self, *, after: int = 0, limit: int = 1000, partitions: Collection[int] | None = None
+    ) -> list[StoredEvent]:
+        """:meth:`read_all` in the stored form: nothing is decoded, no version is unknown."""
+        if partitions is None:
+            return self._events[after : after + limit]
+        wanted = (row for row in self._events[after:] if row.partition in partitions)
+        return list(islice(wanted, limit))
+
+    def read_stored_stream(
+        self, stream_id: str, *, after_version: int = 0, until: datetime | None = None
+    ) -> list[StoredEvent]:
+        """:meth:`read_stream` in the stored form."""
+        return [
+            row
+            for row in self._events[:]
+            if row.stream_id == stream_id
+            and row.version > after_version
+            and (until is None or row.recorded_at <= until)
+        ]
 
     def head(self) -> Head:
         """See :class:`~eatool.store.port.EventStore`."""

@@ -236,11 +236,7 @@ class SqlEventStore:
     ) -> list[RecordedEvent]:
         """See :class:`~eatool.store.port.EventStore`."""
         return self._decode(
-            self._read(
-                lambda connection: self._backend.by_stream(
-                    connection, stream_id, after_version, until
-                )
-            )
+            self.read_stored_stream(stream_id, after_version=after_version, until=until)
         )
 
     def read_all(
@@ -252,9 +248,17 @@ class SqlEventStore:
     def read_stored(
         self, *, after: int = 0, limit: int = 1000, partitions: Collection[int] | None = None
     ) -> list[StoredEvent]:
-        """:meth:`read_all` in the stored form, for verification."""
+        """:meth:`read_all` in the stored form: nothing is decoded, no version is unknown."""
         return self._read(
             lambda connection: self._backend.page(connection, after, limit, partitions)
+        )
+
+    def read_stored_stream(
+        self, stream_id: str, *, after_version: int = 0, until: datetime | None = None
+    ) -> list[StoredEvent]:
+        """:meth:`read_stream` in the stored form."""
+        return self._read(
+            lambda connection: self._backend.by_stream(connection, stream_id, after_version, until)
         )
 
     def head(self) -> Head:

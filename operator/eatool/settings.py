@@ -8,17 +8,20 @@ how the chart mounts Kubernetes Secrets.
 from __future__ import annotations
 
 import os
-from pathlib import Path
+import re
 from typing import Annotated, Literal
 from urllib.parse import urlsplit
 
 from pydantic import Field, SecretStr, field_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
+from eatool.domain.kinds import KINDS
+
 Environment = Literal["dev", "staging", "prod"]
 
 _STORE_SCHEMES = ("sqlite", "postgresql", "postgresql+psycopg")
 _BROKER_SCHEMES = ("mqtt", "mqtts")
+_NAMESPACE = re.compile(r"[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?")
 
 
 class Settings(BaseSettings):
@@ -98,6 +101,25 @@ class Settings(BaseSettings):
             return [part.strip() for part in value.split(",") if part.strip()]
         return value
 
+    @field_validator("namespaces")
+    @classmethod
+    def _plain_names(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        """No patterns: the rights of a Role do not reach far enough to look for matches."""
+        for name in value:
+            if not _NAMESPACE.fullmatch(name):
+                message = f"{name!r} is not the name of a namespace"
+                raise ValueError(message)
+        return value
+
+    @field_validator("policy_require_reason", "policy_require_approval", "policy_strict_lifecycle")
+    @classmethod
+    def _known_types(cls, value: frozenset[str]) -> frozenset[str]:
+        """A misspelt name must not pass for a policy that is on."""
+        if unknown := sorted(value - KINDS.keys()):
+            message = f"unknown: {', '.join(unknown)}; aggregate types are {', '.join(KINDS)}"
+            raise ValueError(message)
+        return value
+
     @field_validator("store_url")
     @classmethod
     def _known_store(cls, value: SecretStr) -> SecretStr:
@@ -123,9 +145,3 @@ class Settings(BaseSettings):
 def pod_identity() -> str:
     """Name of this process among its peers: the pod's name, or host and pid."""
     return os.environ.get("POD_NAME") or f"{os.uname().nodename}-{os.getpid()}"
-
-
-def service_account_namespace() -> str | None:
-    """Namespace of the pod, when running in one."""
-    path = Path("/var/run/secrets/kubernetes.io/serviceaccount/namespace")
-    return path.read_text().strip() if path.exists() else None

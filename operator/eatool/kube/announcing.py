@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-import os
 from datetime import UTC, datetime
 from typing import Any, Protocol
 
 import structlog
 
 from eatool.kube.contract import COMPONENT
+from eatool.settings import pod_identity
 
 Body = dict[str, Any]
 
@@ -72,7 +72,7 @@ class Announcer:
             "note": condition["message"][:_MESSAGE_LIMIT],
             "eventTime": datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ"),
             "reportingController": COMPONENT,
-            "reportingInstance": os.environ.get("POD_NAME", COMPONENT),
+            "reportingInstance": pod_identity(),
         }
         try:
             await self._api.post_event(metadata["namespace"], event)

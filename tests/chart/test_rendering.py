@@ -206,10 +206,43 @@ def test_namespaced_objects_say_where_they_belong(objects: list[Object]) -> None
             assert entry["metadata"]["namespace"]
 
 
-def test_variables_are_settings(objects: list[Object]) -> None:
-    known = {f"EATOOL_{name.upper()}" for name in Settings.model_fields} | {"EATOOL_SECRETS_DIR"}
-    used = {name for name in environment(objects) if name.startswith("EATOOL_")}
-    assert used <= known
+#: Left to its default, and to ``extraEnv`` where pods have IPv6 addresses only.
+NOT_SET = "http_host"
+
+
+def test_variables_are_settings_and_every_setting_is_one(offline_helm: Helm) -> None:
+    full = render(offline_helm, *PROFILES["everything"], "--set", "broker.topicTemplate=x")
+    variables = environment(full).keys() | environment(render(offline_helm)).keys()
+    files = {
+        item["path"].upper()
+        for volume in pod_of(full)["volumes"]
+        for source in volume.get("projected", {}).get("sources", [])
+        for item in source["secret"]["items"]
+    }
+    settings = {f"EATOOL_{name.upper()}" for name in Settings.model_fields if name != NOT_SET}
+    used = {name for name in variables | files if name.startswith("EATOOL_")}
+    assert used == settings | {"EATOOL_SECRETS_DIR"}
+
+
+def test_the_chart_repeats_the_defaults_of_the_settings(
+    offline_helm: Helm, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    bare = Settings()
+    for name, value in environment(render(offline_helm)).items():
+        monkeypatch.setenv(name, value)
+    charted = Settings()
+    different = {
+        name for name in Settings.model_fields if getattr(bare, name) != getattr(charted, name)
+    }
+    assert different == {"store_url", "trusted_actor_annotation"}
+
+
+def test_extra_variables_replace_those_of_the_chart(offline_helm: Helm) -> None:
+    options = ("--set", "extraEnv[0].name=EATOOL_WORKERS", "--set-string", "extraEnv[0].value=3")
+    found = pod_of(render(offline_helm, *options))["containers"][0]["env"]
+    assert [entry["value"] for entry in found if entry["name"] == "EATOOL_WORKERS"] == ["3"]
+    names = [entry["name"] for entry in found]
+    assert len(names) == len(set(names)), "a server-side apply refuses duplicates"
 
 
 def test_the_rendered_environment_is_accepted(
@@ -293,6 +326,9 @@ def test_the_network_policy_lets_the_named_ports_through(offline_helm: Helm) -> 
         ("broker.url=mqtt://u:p@h", "'url' not allowed"),
         ("environment=test", "/environment"),
         ("operator.workers=0", "/operator/workers"),
+        ("operator.referenceRetry=0", "/operator/referenceRetry"),
+        ("broker.window=0", "/broker/window"),
+        ("extraEnv[0].name=A,extraEnv[0].value=3", "/extraEnv/0/value"),
         ("operator.logLevel=trace", "/operator/logLevel"),
         ("watchNamespaces={Not_A_Namespace}", "/watchNamespaces/0"),
         ("image.digest=latest", "/image/digest"),

@@ -65,11 +65,62 @@ helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version | replace "+" "_" }}
 - apiGroups: [eatool.io]
   resources: {{- include "eatool.plurals" . | nindent 4 }}
   # patch is for the finalizer; the operator never writes a spec.
-  verbs: [get, list, watch, patch]
+  verbs: [list, watch, patch]
 - apiGroups: [eatool.io]
   resources: {{- include "eatool.statuses" . | nindent 4 }}
   verbs: [patch]
 - apiGroups: [events.k8s.io]
   resources: [events]
   verbs: [create]
+{{- end }}
+
+{{- /* What the operator is configured with; extraEnv replaces entries by name. A second entry of the
+       same name would be refused by a server-side apply, which Helm 4 does. */ -}}
+{{- define "eatool.env" -}}
+- name: POD_NAME
+  valueFrom:
+    fieldRef:
+      fieldPath: metadata.name
+- name: EATOOL_HTTP_PORT
+  value: "8080"
+- name: EATOOL_ENVIRONMENT
+  value: {{ .Values.environment }}
+- name: EATOOL_NAMESPACES
+  value: {{ join "," .Values.watchNamespaces | quote }}
+{{- if eq .Values.store.type "sqlite" }}
+- name: EATOOL_STORE_URL
+  value: sqlite:////var/lib/eatool/eatool.db
+{{- end }}
+{{- if or (eq .Values.store.type "postgresql") .Values.broker.existingSecret }}
+- name: EATOOL_SECRETS_DIR
+  value: /etc/eatool/secrets
+{{- end }}
+{{- with .Values.broker.topicTemplate }}
+- name: EATOOL_TOPIC_TEMPLATE
+  value: {{ . | quote }}
+{{- end }}
+- name: EATOOL_CONTENT_MODE
+  value: {{ .Values.broker.contentMode }}
+- name: EATOOL_RELAY_WINDOW
+  value: {{ .Values.broker.window | quote }}
+- name: EATOOL_TRUSTED_ACTOR_ANNOTATION
+  value: {{ .Values.admission.actorPolicy.enabled | quote }}
+{{- with .Values.operator }}
+- name: EATOOL_WORKERS
+  value: {{ .workers | quote }}
+- name: EATOOL_RESYNC_INTERVAL
+  value: {{ .resyncInterval | quote }}
+- name: EATOOL_REFERENCE_RETRY
+  value: {{ .referenceRetry | quote }}
+- name: EATOOL_LOG_LEVEL
+  value: {{ .logLevel }}
+- name: EATOOL_LOG_FORMAT
+  value: {{ .logFormat }}
+- name: EATOOL_POLICY_REQUIRE_REASON
+  value: {{ join "," .policies.requireReason | quote }}
+- name: EATOOL_POLICY_REQUIRE_APPROVAL
+  value: {{ join "," .policies.requireApproval | quote }}
+- name: EATOOL_POLICY_STRICT_LIFECYCLE
+  value: {{ join "," .policies.strictLifecycle | quote }}
+{{- end }}
 {{- end }}

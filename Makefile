@@ -11,6 +11,8 @@ VENV := .venv/.locked-$(LOCK)
 KEEP ?=
 PYTEST_ARGS ?=
 BENCH_ARGS ?=
+# What did not run is counted by cause at the end, instead of listed test by test.
+REPORT := -rfE
 
 .PHONY: help demo test check bench controlplane controlplane-if-possible mosquitto packages venv \
 	lock format generate clean
@@ -22,7 +24,7 @@ demo: venv mosquitto controlplane-if-possible ## The main job on real parts, sta
 	@$(BIN)/eatool demo $(if $(KEEP),--keep)
 
 test: venv packages controlplane-if-possible ## Every test, on real parts (PYTEST_ARGS='-k relay')
-	@$(BIN)/pytest $(PYTEST_ARGS)
+	@$(BIN)/pytest $(REPORT) $(PYTEST_ARGS)
 
 check: venv ## Lint, types, layers, generated files up to date
 	@$(BIN)/ruff check .

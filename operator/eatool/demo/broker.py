@@ -17,7 +17,7 @@ from eatool.demo.failing import DemoError
 from eatool.dev.ports import free_port
 from eatool.dev.processes import Server
 
-_PLACES = "/usr/sbin:/usr/local/sbin:/opt/homebrew/sbin"  # where only root's PATH looks
+_PLACES = "/usr/sbin:/usr/local/sbin:/opt/homebrew/sbin"
 _START_SECONDS = 15.0
 _STOP_SECONDS = 5.0
 _NONE = (
@@ -78,8 +78,14 @@ class Broker:
         return True
 
 
+def find_mosquitto() -> Path | None:
+    """The broker's binary; Debian keeps it where only root's PATH looks."""
+    found = shutil.which("mosquitto", path=f"{os.environ.get('PATH', '')}:{_PLACES}")
+    return None if found is None else Path(found)
+
+
 def _mosquitto(config: Path, port: int) -> _Choice | None:
-    binary = shutil.which("mosquitto", path=f"{os.environ.get('PATH', '')}:{_PLACES}")
+    binary = find_mosquitto()
     if binary is None:
         return None
     lines = [
@@ -90,7 +96,7 @@ def _mosquitto(config: Path, port: int) -> _Choice | None:
     ]
     if os.geteuid() == 0:
         lines.append("user root")  # else it gives up its rights, to this directory too
-    return _Choice("Mosquitto", [binary, "-c", str(config)], "\n".join(lines) + "\n")
+    return _Choice("Mosquitto", [str(binary), "-c", str(config)], "\n".join(lines) + "\n")
 
 
 def _amqtt(config: Path, port: int) -> _Choice | None:

@@ -25,9 +25,9 @@ class Answer:
 
     @property
     def text(self) -> str:
-        """Both outputs, their first lines."""
+        """Both outputs, or where that would be long, how they end."""
         lines = [line for part in (self.output, self.errors) for line in part.splitlines()]
-        return "\n".join(lines[:_MOST_LINES])
+        return "\n".join(lines[-_MOST_LINES:])
 
 
 @dataclass(frozen=True, slots=True)

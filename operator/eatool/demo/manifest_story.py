@@ -64,6 +64,7 @@ class ManifestStory:
         landscape = str(self._material.landscape)
         answer = self._eatool.show("apply", "-f", landscape, "--actor", "ada", "--publish")
         self._tell.output(answer.output)
+        self._tell.output(answer.errors.splitlines()[-1])  # how far it is published
         count = len(list(self._material.landscape.glob("*.yaml")))
         self._messages(subscriber, count, limit=8)
         self._tell.say("Once more, and nothing is new:")

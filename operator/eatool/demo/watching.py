@@ -101,13 +101,23 @@ def watch_until_ready(tell: Teller, objects: Objects, expected: int) -> float:
             if ready == expected:
                 return time.monotonic() - started
             if time.monotonic() - started > _PATIENCE:
-                raise DemoError(f"only {ready} of {expected} objects are Ready")
+                raise DemoError(_complaint(seen, expected))
             time.sleep(_POLL)
 
 
 def _counts(seen: Sequence[Seen]) -> tuple[int, int]:
     waiting = sum(bool(each.status.get("waitingFor")) for each in seen)
     return sum(each.ready for each in seen), waiting
+
+
+def _complaint(seen: Sequence[Seen], expected: int) -> str:
+    late = [each for each in seen if not each.ready]
+    lines = [f"only {len(seen) - len(late)} of {expected} objects are Ready; for example"]
+    for each in late[:3]:
+        ready = each.condition("Ready")
+        why = f"{ready['reason']}: {ready['message']}" if ready else "no status yet"
+        lines.append(f"  {each.kind} {each.name}: {why}")
+    return "\n".join(lines)
 
 
 def _progress(seen: Sequence[Seen]) -> Table:

@@ -20,11 +20,12 @@ import click
 import orjson
 from rich.console import Console
 from rich.table import Table
-from tests.plugins.mosquitto import HINT, Mosquitto, find_mosquitto
+from tests.plugins.mosquitto import HINT, Mosquitto
 
 from benchmarks.relay.sides import encoder, raw_paho, relay
 from benchmarks.relay.witness import Witness
 from benchmarks.store.conditions import machine
+from eatool.demo.broker import find_mosquitto
 from eatool.publishing.port import Message
 from eatool.store.port import Append, NewEvent
 from eatool.store.sql import migrate
@@ -108,7 +109,7 @@ def _fill(url: str, events: int, streams: int) -> list[Message]:
     encode = encoder()
     messages: list[Message] = []
     after = 0
-    while page := store.read_all(after=after, limit=1000):
+    while page := store.read_stored(after=after, limit=1000):
         messages += map(encode, page)
         after = page[-1].position
     store.close()

@@ -21,7 +21,7 @@ from eatool.publishing.options import RelayOptions
 from eatool.publishing.port import Message
 from eatool.publishing.relay import Relay
 from eatool.publishing.topics import TopicTemplate
-from eatool.store.port import RecordedEvent
+from eatool.store.encoding import StoredEvent
 from eatool.store.sql.engine import open_engine
 from eatool.store.sql.log import SqlEventStore
 
@@ -106,7 +106,7 @@ class _Counter(NullObserver):
         if up:
             self.began = time.perf_counter()
 
-    def published(self, event: RecordedEvent, since_recorded: float, call: float) -> None:
+    def published(self, event: StoredEvent, since_recorded: float, call: float) -> None:
         """See :class:`~eatool.publishing.observer.Observer`."""
         self._left -= 1
         if not self._left:

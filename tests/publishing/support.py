@@ -18,6 +18,7 @@ from eatool.publishing.cloudevents import CloudEventsEncoder
 from eatool.publishing.options import RelayOptions
 from eatool.publishing.port import Message, PublisherFactory
 from eatool.publishing.relay import Relay
+from eatool.publishing.source import StoredLog
 from eatool.publishing.topics import TopicTemplate
 from eatool.store.port import Append, EventStore, NewEvent
 
@@ -81,7 +82,7 @@ class Writer:
 
 
 def make_relay(
-    store: EventStore,
+    store: StoredLog,
     factory: PublisherFactory,
     checkpoints: Checkpoints,
     **overrides: Any,

@@ -10,6 +10,7 @@ from click.testing import CliRunner
 from eatool.publishing.checkpoints import ParkedStream
 from eatool.publishing.checkpoints_sql import SqlCheckpoints
 from eatool.publishing.cli import relay
+from eatool.publishing.configured import DESTINATION
 from eatool.store.sql import migrate
 from eatool.store.sql.engine import open_engine
 
@@ -20,10 +21,10 @@ def url(tmp_path: Path) -> str:
     engine = open_engine(url)
     migrate.upgrade(engine)
     checkpoints = SqlCheckpoints(engine)
-    checkpoints.claim("mqtt", "pod-1", lease=15)
+    checkpoints.claim(DESTINATION, "pod-1", lease=15)
     time = datetime(2026, 1, 1, tzinfo=UTC)
     checkpoints.park(
-        "mqtt", "pod-1", 1, ParkedStream("application/shop/a", 3, 7, 2, "too large", 1, time)
+        DESTINATION, "pod-1", 1, ParkedStream("application/shop/a", 3, 7, 2, "too large", 1, time)
     )
     engine.dispose()
     return url
@@ -38,7 +39,7 @@ def run(*arguments: str) -> str:
 def test_status(url: str) -> None:
     (row,) = json.loads(run("status", "--store", url, "--output", "json"))
     assert row == {
-        "destination": "mqtt", "position": 0, "head": 0, "behind": 0,
+        "destination": DESTINATION, "position": 0, "head": 0, "behind": 0,
         "owners": ["pod-1"], "parked": 1,
     }  # fmt: skip
     assert "pod-1" in run("status", "--store", url)

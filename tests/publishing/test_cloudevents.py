@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 from datetime import datetime
 from typing import Any
 
@@ -10,6 +11,7 @@ import orjson
 import pytest
 from tests.publishing.support import event, stream
 
+from eatool.domain.upcasting import UnknownEventType
 from eatool.publishing.cloudevents import (
     CloudEventsEncoder,
     ContentMode,
@@ -17,29 +19,34 @@ from eatool.publishing.cloudevents import (
     context_attributes,
 )
 from eatool.publishing.topics import TopicTemplate
+from eatool.store.encoding import StoredEvent, Upcast, newest
 from eatool.store.memory import MemoryEventStore
-from eatool.store.port import Append, RecordedEvent
+from eatool.store.port import Append, NewEvent, UnknownEventVersion
 
 TRACE = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01"
 
 
 @pytest.fixture
-def recorded() -> RecordedEvent:
+def recorded() -> StoredEvent:
+    return stored(event(stream(1), 1, traceparent=TRACE, trust="authenticated"))
+
+
+def stored(new: NewEvent) -> StoredEvent:
     store = MemoryEventStore()
-    new = event(stream(1), 1, traceparent=TRACE, trust="authenticated")
-    return store.append(Append(stream(1), 0, (new,))).events[0]
+    store.append(Append(stream(1), 0, (new,)))
+    return store.read_stored()[0]
 
 
-def structured(recorded: RecordedEvent) -> dict[str, Any]:
-    message = CloudEventsEncoder(TopicTemplate())(recorded)
+def structured(recorded: StoredEvent, upcast: Upcast = newest) -> dict[str, Any]:
+    message = CloudEventsEncoder(TopicTemplate(), upcast=upcast)(recorded)
     assert message.content_type == "application/cloudevents+json"
     assert message.attributes == {}
     body: dict[str, Any] = orjson.loads(message.payload)
     return body
 
 
-def test_attribute_names_and_values_follow_the_specification(recorded: RecordedEvent) -> None:
-    attributes = context_attributes(recorded)
+def test_attribute_names_and_values_follow_the_specification(recorded: StoredEvent) -> None:
+    attributes = context_attributes(recorded, recorded.type, orjson.loads(recorded.metadata))
     for name, value in attributes.items():
         assert re.fullmatch("[a-z0-9]{1,20}", name), name
         assert isinstance(value, str)
@@ -50,7 +57,7 @@ def test_attribute_names_and_values_follow_the_specification(recorded: RecordedE
     assert "data" not in attributes
 
 
-def test_structured_message(recorded: RecordedEvent) -> None:
+def test_structured_message(recorded: StoredEvent) -> None:
     body = structured(recorded)
     assert body["id"] == str(recorded.event_id)
     assert body["source"] == "/eatool/shop/application"
@@ -63,13 +70,14 @@ def test_structured_message(recorded: RecordedEvent) -> None:
     assert body["correlationid"] == str(recorded.correlation_id)
     assert "causationid" not in body
     assert (body["authtype"], body["authid"]) == ("user", "jane@example.com")
-    assert body["data"] == {**recorded.data, "metadata": recorded.metadata}
+    data, metadata = orjson.loads(recorded.data), orjson.loads(recorded.metadata)
+    assert body["data"] == {**data, "metadata": metadata}
     time = datetime.fromisoformat(body["time"])
     assert body["time"].endswith("Z")
     assert time == recorded.recorded_at
 
 
-def test_binary_message_carries_the_same_in_two_places(recorded: RecordedEvent) -> None:
+def test_binary_message_carries_the_same_in_two_places(recorded: StoredEvent) -> None:
     message = CloudEventsEncoder(TopicTemplate(), ContentMode.BINARY)(recorded)
     body = structured(recorded)
     assert message.content_type == body.pop("datacontenttype")
@@ -77,9 +85,43 @@ def test_binary_message_carries_the_same_in_two_places(recorded: RecordedEvent) 
     assert message.attributes == body
 
 
-def test_encoding_is_deterministic(recorded: RecordedEvent) -> None:
+def test_encoding_is_deterministic(recorded: StoredEvent) -> None:
     encoder = CloudEventsEncoder(TopicTemplate())
     assert encoder(recorded) == encoder(recorded)
+
+
+@pytest.mark.parametrize(
+    "data",
+    [{}, {"a": 'say "metadata": {}'}, {"a": {"metadata": 1}}, {"metadata": "old", "z": "}"}],
+)
+@pytest.mark.parametrize("mode", ContentMode)
+def test_metadata_joins_any_data(data: dict[str, Any], mode: ContentMode) -> None:
+    recorded = stored(replace(event(stream(1), 1), data=data))
+    message = CloudEventsEncoder(TopicTemplate(), mode)(recorded)
+    body = orjson.loads(message.payload)
+    published = body["data"] if mode is ContentMode.STRUCTURED else body
+    assert published == {**data, "metadata": {"generation": 1}}
+    assert message.payload.count(b'"metadata":{"generation":1}') == 1
+
+
+def test_older_versions_are_published_as_the_newest(recorded: StoredEvent) -> None:
+    def upcast(type_: str, data: dict[str, Any]) -> tuple[str, dict[str, Any]]:
+        return type_.replace(".v1", ".v2"), {**data, "added": True}
+
+    body = structured(recorded, upcast)
+    assert body["type"] == "io.eatool.application.ApplicationCreated.v2"
+    assert body["data"]["added"] is True
+    assert body["data"]["entity"] == orjson.loads(recorded.data)["entity"]
+
+
+@pytest.mark.parametrize("unknown", [UnknownEventType, UnknownEventVersion])
+def test_what_a_newer_release_wrote_goes_out_as_written(
+    recorded: StoredEvent, unknown: type[Exception]
+) -> None:
+    def upcast(type_: str, data: dict[str, Any]) -> tuple[str, dict[str, Any]]:
+        raise unknown(type_)
+
+    assert structured(recorded, upcast) == structured(recorded)
 
 
 @pytest.mark.parametrize(

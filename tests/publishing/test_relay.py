@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
 
 import orjson
 import pytest
 from tests.publishing.support import (
+    QUICK,
     Writer,
     arrivals,
     assert_complete_and_ordered,
@@ -20,7 +23,7 @@ from tests.publishing.support import (
 from eatool.publishing.breaker import CircuitState
 from eatool.publishing.checkpoints import Cursor
 from eatool.publishing.checkpoints_memory import MemoryCheckpoints
-from eatool.publishing.memory import MemoryBroker
+from eatool.publishing.memory import MemoryBroker, Verdict
 from eatool.publishing.observer import NullObserver
 from eatool.publishing.port import (
     Message,
@@ -28,8 +31,8 @@ from eatool.publishing.port import (
     PublishError,
     TransientPublishError,
 )
+from eatool.store.encoding import StoredEvent
 from eatool.store.memory import MemoryEventStore
-from eatool.store.port import RecordedEvent
 
 
 @pytest.fixture
@@ -217,7 +220,7 @@ async def test_unclear_refusals_park_after_the_last_attempt(
     given_up: list[tuple[str, str]] = []
 
     class Watching(NullObserver):
-        def given_up(self, event: RecordedEvent, reason: str) -> None:
+        def given_up(self, event: StoredEvent, reason: str) -> None:
             given_up.append((event.stream_id, reason))
 
     relay = make_relay(store, broker.publisher, checkpoints, observer=Watching())
@@ -320,10 +323,6 @@ async def test_failing_again_while_catching_up_parks_at_the_new_place(
 async def test_too_many_parked_streams_stop_the_destination(
     store: MemoryEventStore, writer: Writer, checkpoints: MemoryCheckpoints
 ) -> None:
-    from dataclasses import replace
-
-    from tests.publishing.support import QUICK
-
     broker = MemoryBroker()
     broker.verdict = lambda _message: PermanentPublishError("everything is refused")
     writer.write(map(stream, range(10)))
@@ -375,8 +374,6 @@ async def test_second_relay_takes_over_half_and_order_holds(
 async def test_paused_owner_cannot_write_checkpoints_any_more(
     store: MemoryEventStore, writer: Writer, checkpoints: MemoryCheckpoints
 ) -> None:
-    from datetime import UTC, datetime, timedelta
-
     now = datetime(2026, 1, 1, tzinfo=UTC)
     checkpoints = MemoryCheckpoints(clock=lambda: now)
     (stale,) = (c for c in checkpoints.claim("test", "paused", lease=15).held if c.partition == 7)
@@ -407,10 +404,6 @@ async def test_relay_that_slept_past_its_lease_gives_up_before_sending(
 async def test_start_position_skips_history(
     store: MemoryEventStore, writer: Writer, checkpoints: MemoryCheckpoints
 ) -> None:
-    from dataclasses import replace
-
-    from tests.publishing.support import QUICK
-
     broker = MemoryBroker()
     writer.write([stream(1)], rounds=3)
     options = replace(QUICK, start=store.head().position)
@@ -420,5 +413,5 @@ async def test_start_position_skips_history(
     assert arrivals(broker.delivered)[0][1] == 4
 
 
-def _refuse(stream_id: str, error: PublishError):  # type: ignore[no-untyped-def]
+def _refuse(stream_id: str, error: PublishError) -> Verdict:
     return lambda message: error if message.stream_id == stream_id else None

@@ -9,7 +9,7 @@ import pytest
 
 from eatool.publishing.breaker import CircuitState
 from eatool.publishing.observer import Observer
-from eatool.store.port import RecordedEvent
+from eatool.store.encoding import StoredEvent
 from eatool.telemetry.labels import Labels
 from eatool.telemetry.prometheus import PrometheusMetrics
 from eatool.telemetry.publishing import RelayMetrics
@@ -31,15 +31,15 @@ def value(metrics: PrometheusMetrics, name: str, **labels: str) -> float:
     return found
 
 
-def event() -> RecordedEvent:
-    return RecordedEvent(
+def event() -> StoredEvent:
+    return StoredEvent(
         position=1,
         stream_id="server/n/s",
         version=1,
         event_id=uuid4(),
         type="ServerCreated.v1",
-        data={},
-        metadata={},
+        data="{}",
+        metadata="{}",
         actor="a",
         correlation_id=None,
         causation_id=None,

@@ -15,10 +15,13 @@ from urllib.parse import quote
 
 import orjson
 
+from eatool.domain.events import JsonObject
 from eatool.domain.identity import EntityRef
+from eatool.domain.upcasting import UnknownEventType
 from eatool.publishing.port import Message
 from eatool.publishing.topics import TopicTemplate
-from eatool.store.port import RecordedEvent
+from eatool.store.encoding import StoredEvent, Upcast, newest
+from eatool.store.port import UnknownEventVersion
 
 STRUCTURED_CONTENT_TYPE: Final = "application/cloudevents+json"
 DATA_CONTENT_TYPE: Final = "application/json"
@@ -33,8 +36,8 @@ FROM_METADATA: Final[Mapping[str, str]] = {
     "trust": "actortrust",
 }
 
-#: Recorded event -> message; :class:`PermanentPublishError` when it has no legal form.
-Encoder = Callable[[RecordedEvent], Message]
+#: Stored event -> message; :class:`PermanentPublishError` when it has no legal form.
+Encoder = Callable[[StoredEvent], Message]
 
 
 class ContentMode(StrEnum):
@@ -46,16 +49,18 @@ class ContentMode(StrEnum):
     BINARY = "binary"
 
 
-def context_attributes(event: RecordedEvent) -> dict[str, str]:
-    """The context attributes of ``event``; names and order are the same in both modes."""
-    metadata = event.metadata
+def context_attributes(event: StoredEvent, type_: str, metadata: JsonObject) -> dict[str, str]:
+    """The context attributes of ``event``; names and order are the same in both modes.
+
+    ``type_`` is the versioned type as published, ``metadata`` that of the event, decoded.
+    """
     aggregate_type, namespace, name = event.stream_id.split("/")
     recorded = timestamp(event.recorded_at)
     attributes = {
         "specversion": "1.0",
         "id": str(event.event_id),
         "source": _source(namespace, aggregate_type),
-        "type": f"{TYPE_PREFIX}{aggregate_type}.{event.type}",
+        "type": f"{TYPE_PREFIX}{aggregate_type}.{type_}",
         "subject": name,
         "time": metadata.get("occurred_at") or recorded,
         "recordedtime": recorded,
@@ -102,22 +107,36 @@ def _source(namespace: str, aggregate_type: str) -> str:
 
 
 class CloudEventsEncoder:
-    """Turns recorded events into messages: topic by ``template``, envelope by ``mode``."""
+    """Turns stored events into messages: topic by ``template``, envelope by ``mode``.
 
-    def __init__(self, template: TopicTemplate, mode: ContentMode = ContentMode.STRUCTURED) -> None:
+    Events of older schema versions go out as ``upcast`` makes them; an event that a newer
+    release wrote goes out as written, so that a rolling upgrade stops nothing. Data is decoded
+    only when it has to change: what is stored is canonical JSON already.
+    """
+
+    def __init__(
+        self,
+        template: TopicTemplate,
+        mode: ContentMode = ContentMode.STRUCTURED,
+        *,
+        upcast: Upcast = newest,
+    ) -> None:
         # Entities change more than once; filling in a topic costs as much as dumping the JSON.
         self._topic = lru_cache(maxsize=8192)(
             lambda stream_id, type_: template.topic(EntityRef.parse(stream_id), type_)
         )
         self._structured = mode is ContentMode.STRUCTURED
+        self._upcast = upcast
+        self._as_stored: set[str] = set()
 
-    def __call__(self, event: RecordedEvent) -> Message:
+    def __call__(self, event: StoredEvent) -> Message:
         """Encode one event; :class:`TopicTooLong` when its topic does not fit."""
-        attributes = context_attributes(event)
-        data = {**event.data, "metadata": event.metadata}
-        topic = self._topic(event.stream_id, event.type)
+        type_, data = self._newest(event)
+        attributes = context_attributes(event, type_, orjson.loads(event.metadata))
+        data = _with_metadata(data, event.metadata)
+        topic = self._topic(event.stream_id, type_)
         if self._structured:
-            payload = orjson.dumps({**attributes, "data": data})
+            payload = orjson.dumps({**attributes, "data": orjson.Fragment(data)})
             return Message(
                 topic, payload, STRUCTURED_CONTENT_TYPE, {}, attributes["id"], event.stream_id
             )
@@ -125,9 +144,31 @@ class CloudEventsEncoder:
         del attributes["datacontenttype"]
         return Message(
             topic,
-            orjson.dumps(data),
+            data.encode(),
             DATA_CONTENT_TYPE,
             attributes,
             attributes["id"],
             event.stream_id,
         )
+
+    def _newest(self, event: StoredEvent) -> tuple[str, str]:
+        """Type and data (JSON text) to publish."""
+        if event.type in self._as_stored:
+            return event.type, event.data
+        try:
+            type_, data = self._upcast(event.type, orjson.loads(event.data))
+        except (UnknownEventType, UnknownEventVersion):
+            type_, data = event.type, {}
+        if type_ == event.type:
+            self._as_stored.add(type_)
+            return type_, event.data
+        return type_, orjson.dumps(data, option=orjson.OPT_SORT_KEYS).decode()
+
+
+def _with_metadata(data: str, metadata: str) -> str:
+    """The JSON object ``data`` with one more member, ``metadata``; both are canonical JSON."""
+    if '"metadata":' in data:
+        # Perhaps a member of its own, which gives way as in any mapping.
+        merged = {**orjson.loads(data), "metadata": orjson.Fragment(metadata)}
+        return orjson.dumps(merged).decode()
+    return f'{data[:-1]}{"," if len(data) > len("{}") else ""}"metadata":{metadata}}}'

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from eatool.domain.kinds import upcast
 from eatool.publishing.checkpoints_sql import SqlCheckpoints
 from eatool.publishing.cloudevents import CloudEventsEncoder, ContentMode
 from eatool.publishing.mqtt import MqttPublisher
@@ -30,7 +31,7 @@ def configured_relay(
         lambda: MqttPublisher(broker),
         SqlCheckpoints(store.engine),
         destination=DESTINATION,
-        encoder=CloudEventsEncoder(template, ContentMode(settings.content_mode)),
+        encoder=CloudEventsEncoder(template, ContentMode(settings.content_mode), upcast=upcast),
         owner=pod_identity(),
         window=settings.relay_window,
         observer=observer,

@@ -25,7 +25,8 @@ from eatool.publishing.port import (
     SessionLost,
     TransientPublishError,
 )
-from eatool.store.port import PARTITIONS, RecordedEvent
+from eatool.store.encoding import StoredEvent
+from eatool.store.port import PARTITIONS
 
 
 class _Flight:
@@ -33,7 +34,7 @@ class _Flight:
 
     __slots__ = ("event", "sent_at")
 
-    def __init__(self, event: RecordedEvent, sent_at: float) -> None:
+    def __init__(self, event: StoredEvent, sent_at: float) -> None:
         self.event = event
         self.sent_at = sent_at
 
@@ -50,8 +51,8 @@ class Dispatcher:
         *,
         clock: Callable[[], float],
         may_send: Callable[[], bool],
-        finished: Callable[[RecordedEvent], None],
-        refused: Callable[[RecordedEvent, str, int], bool],
+        finished: Callable[[StoredEvent], None],
+        refused: Callable[[StoredEvent, str, int], bool],
     ) -> None:
         """``finished``: acknowledged. ``refused``: park this stream; False when it may not be."""
         self._encoder = encoder
@@ -64,7 +65,7 @@ class Dispatcher:
         self._refused = refused
         self._loop = asyncio.get_running_loop()
         self._publisher: Publisher | None = None
-        self._queues: dict[str, deque[RecordedEvent]] = {}
+        self._queues: dict[str, deque[StoredEvent]] = {}
         self._ready: deque[str] = deque()
         self._flights: dict[str, _Flight] = {}
         self._flights_of = [0] * PARTITIONS
@@ -81,7 +82,7 @@ class Dispatcher:
 
     # -- what goes in ------------------------------------------------------------------------
 
-    def offer(self, event: RecordedEvent) -> None:
+    def offer(self, event: StoredEvent) -> None:
         """Queue one event behind those of its stream; call :meth:`pump` after a batch."""
         stream_id = event.stream_id
         queue = self._queues.get(stream_id)
@@ -94,7 +95,7 @@ class Dispatcher:
         if self.waiting >= 2 * self._options.page:
             self.room.clear()
 
-    def take(self, stream_id: str) -> list[RecordedEvent]:
+    def take(self, stream_id: str) -> list[StoredEvent]:
         """Remove and return everything queued of one stream (nothing of it is in flight)."""
         events = list(self._queues.pop(stream_id, ()))
         self._attempts.pop(stream_id, None)
@@ -153,7 +154,7 @@ class Dispatcher:
         first = next(iter(self._flights.values()), None)
         return 0.0 if first is None else self._clock() - first.sent_at
 
-    def oldest_event(self) -> RecordedEvent | None:
+    def oldest_event(self) -> StoredEvent | None:
         """The waiting event with the lowest position."""
         heads = (queue[0] for queue in self._queues.values())
         return min(heads, key=lambda event: event.position, default=None)
@@ -191,7 +192,7 @@ class Dispatcher:
         self._make_all_ready()
         self.pump()
 
-    def _send(self, publisher: Publisher, event: RecordedEvent) -> None:
+    def _send(self, publisher: Publisher, event: StoredEvent) -> None:
         flight = _Flight(event, self._clock())
         self._flights[event.stream_id] = flight
         self._flights_of[event.partition] += 1
@@ -239,7 +240,7 @@ class Dispatcher:
             event, time.time() - event.recorded_at.timestamp(), self._clock() - flight.sent_at
         )
 
-    def _failed(self, event: RecordedEvent, error: BaseException) -> None:
+    def _failed(self, event: StoredEvent, error: BaseException) -> None:
         if isinstance(error, SessionLost):
             # Told to the circuit once, by the session, not once per event in flight.
             self.detach()
@@ -253,7 +254,7 @@ class Dispatcher:
         else:
             raise error
 
-    def _count_attempt(self, event: RecordedEvent, error: PublishError) -> None:
+    def _count_attempt(self, event: StoredEvent, error: PublishError) -> None:
         attempts = self._attempts.get(event.stream_id, 0) + 1
         permanent = isinstance(error, PermanentPublishError)
         kind = "permanent" if permanent else "refused"

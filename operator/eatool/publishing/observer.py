@@ -5,13 +5,13 @@ from __future__ import annotations
 from typing import Protocol
 
 from eatool.publishing.breaker import CircuitState
-from eatool.store.port import RecordedEvent
+from eatool.store.encoding import StoredEvent
 
 
 class Observer(Protocol):
     """Called in the relay's event loop for every event: must be quick, must not raise."""
 
-    def published(self, event: RecordedEvent, since_recorded: float, call: float) -> None:
+    def published(self, event: StoredEvent, since_recorded: float, call: float) -> None:
         """Acknowledged, seconds after it was recorded, seconds after it was handed over."""
         ...
 
@@ -19,7 +19,7 @@ class Observer(Protocol):
         """An attempt failed: ``session``, ``transient``, ``refused`` or ``permanent``."""
         ...
 
-    def given_up(self, event: RecordedEvent, reason: str) -> None:
+    def given_up(self, event: StoredEvent, reason: str) -> None:
         """Its stream is parked: ``permanent``, or ``refused`` as often as allowed."""
         ...
 
@@ -39,13 +39,13 @@ class Observer(Protocol):
 class NullObserver:
     """Nobody listens."""
 
-    def published(self, event: RecordedEvent, since_recorded: float, call: float) -> None:
+    def published(self, event: StoredEvent, since_recorded: float, call: float) -> None:
         """See :class:`Observer`."""
 
     def failed(self, reason: str) -> None:
         """See :class:`Observer`."""
 
-    def given_up(self, event: RecordedEvent, reason: str) -> None:
+    def given_up(self, event: StoredEvent, reason: str) -> None:
         """See :class:`Observer`."""
 
     def parked(self, streams: int) -> None:

@@ -22,7 +22,9 @@ from eatool.publishing.dispatch import Dispatcher
 from eatool.publishing.holdings import Held
 from eatool.publishing.observer import Observer
 from eatool.publishing.options import RelayOptions
-from eatool.store.port import EventStore, RecordedEvent, StoreUnavailable
+from eatool.publishing.source import StoredLog
+from eatool.store.encoding import StoredEvent
+from eatool.store.port import StoreUnavailable
 
 _log = logging.getLogger(__name__)
 
@@ -48,7 +50,7 @@ class ParkingLot:
 
     def __init__(
         self,
-        store: EventStore,
+        store: StoredLog,
         checkpoints: Checkpoints,
         *,
         destination: str,
@@ -88,7 +90,7 @@ class ParkingLot:
                     parked.task.cancel()
         self._observer.parked(len(self._streams))
 
-    def passes_over(self, event: RecordedEvent) -> bool:
+    def passes_over(self, event: StoredEvent) -> bool:
         """Whether a newly read event belongs to a parked stream."""
         parked = self._streams.get(event.stream_id)
         if parked is None:
@@ -96,7 +98,7 @@ class ParkingLot:
         parked.passed = True
         return True
 
-    def resent(self, event: RecordedEvent) -> bool:
+    def resent(self, event: StoredEvent) -> bool:
         """An acknowledgement; True when it was for a re-send, which no cursor waits for."""
         parked = self._streams.get(event.stream_id)
         if parked is None:
@@ -111,7 +113,7 @@ class ParkingLot:
 
     # -- parking -----------------------------------------------------------------------------
 
-    def park(self, event: RecordedEvent, held: Held, reason: str, attempts: int) -> bool:
+    def park(self, event: StoredEvent, held: Held, reason: str, attempts: int) -> bool:
         """Pass the stream over from ``event`` on; False when the limit is reached."""
         row = ParkedStream(
             event.stream_id,
@@ -188,12 +190,12 @@ class ParkingLot:
         _log.info("%s: %s has caught up", self._destination, stream_id)
         await self._stubborn(self._checkpoints.unpark, parked.row, parked.held)
 
-    async def _missed(self, stream_id: str, parked: _Parked) -> list[RecordedEvent]:
+    async def _missed(self, stream_id: str, parked: _Parked) -> list[StoredEvent]:
         """The next events that were passed over; what was not read yet takes the usual way."""
         while True:
             try:
                 events = await asyncio.to_thread(
-                    self._store.read_stream,
+                    self._store.read_stored_stream,
                     stream_id,
                     after_version=parked.row.first_version - 1,
                 )

@@ -31,8 +31,10 @@ from eatool.publishing.options import RelayOptions, RelayStatus
 from eatool.publishing.parking import ParkingLot
 from eatool.publishing.port import PublisherFactory
 from eatool.publishing.session import SessionKeeper
+from eatool.publishing.source import StoredLog
 from eatool.publishing.tail import Tail
-from eatool.store.port import EventStore, RecordedEvent, StoreUnavailable
+from eatool.store.encoding import StoredEvent
+from eatool.store.port import StoreUnavailable
 
 _log = logging.getLogger(__name__)
 
@@ -42,7 +44,7 @@ class Relay:
 
     def __init__(
         self,
-        store: EventStore,
+        store: StoredLog,
         publisher_factory: PublisherFactory,
         checkpoints: Checkpoints,
         *,
@@ -184,14 +186,14 @@ class Relay:
         self._holdings.drop_all()
         return False
 
-    def _finished(self, event: RecordedEvent) -> None:
+    def _finished(self, event: StoredEvent) -> None:
         if len(self._lot) and self._lot.resent(event):
             return
         held = self._holdings.held[event.partition]
         held.progress.finish(event.position)
         held.touched = True
 
-    def _refused(self, event: RecordedEvent, reason: str, attempts: int) -> bool:
+    def _refused(self, event: StoredEvent, reason: str, attempts: int) -> bool:
         return self._lot.park(event, self._holdings.held[event.partition], reason, attempts)
 
     def _note(self, part: str, error: str | None) -> None:

@@ -11,7 +11,9 @@ from dataclasses import dataclass
 from eatool.publishing.dispatch import Dispatcher
 from eatool.publishing.holdings import Held, Holdings
 from eatool.publishing.options import RelayOptions
-from eatool.store.port import PARTITIONS, EventStore, RecordedEvent, StoreUnavailable
+from eatool.publishing.source import StoredLog
+from eatool.store.encoding import StoredEvent
+from eatool.store.port import PARTITIONS, StoreUnavailable
 
 _log = logging.getLogger(__name__)
 
@@ -20,7 +22,7 @@ _log = logging.getLogger(__name__)
 class _Page:
     """One read: ``through`` is the position up to which nothing was left out."""
 
-    events: list[RecordedEvent]
+    events: list[StoredEvent]
     head: int
     through: int
 
@@ -30,12 +32,12 @@ class Tail:
 
     def __init__(
         self,
-        store: EventStore,
+        store: StoredLog,
         holdings: Holdings,
         dispatcher: Dispatcher,
         options: RelayOptions,
         *,
-        passes_over: Callable[[RecordedEvent], bool],
+        passes_over: Callable[[StoredEvent], bool],
         report: Callable[[str | None], None],
     ) -> None:
         """``report``: why the log cannot be read, or ``None`` when it can again."""
@@ -118,7 +120,7 @@ class Tail:
         # The head first: a short page then proves that nothing up to it was left out.
         head = self._store.head().position
         limit = self._options.page
-        events = self._store.read_all(after=after, limit=limit, partitions=partitions)
+        events = self._store.read_stored(after=after, limit=limit, partitions=partitions)
         last = events[-1].position if events else after
         return _Page(events, head, last if len(events) == limit else max(last, head))
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from eatool.publishing.breaker import CircuitState
-from eatool.store.port import RecordedEvent
+from eatool.store.encoding import StoredEvent
 from eatool.telemetry.metrics import PublishingMetrics, PublishResult
 
 
@@ -15,7 +15,7 @@ class RelayMetrics:
         self._broker = broker
         self._was_connected = False
 
-    def published(self, event: RecordedEvent, since_recorded: float, call: float) -> None:
+    def published(self, event: StoredEvent, since_recorded: float, call: float) -> None:
         """Count an acknowledged event and both its latencies."""
         self._metrics.published(self._broker, since_recorded, call)
 
@@ -23,7 +23,7 @@ class RelayMetrics:
         """Count a failed attempt."""
         self._metrics.publish_failed(self._broker, PublishResult(reason))
 
-    def given_up(self, event: RecordedEvent, reason: str) -> None:
+    def given_up(self, event: StoredEvent, reason: str) -> None:
         """Count an event that parks its stream."""
         self._metrics.dead_lettered(self._broker, event.ref.aggregate_type, PublishResult(reason))
 

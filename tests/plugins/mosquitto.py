@@ -6,9 +6,7 @@ Without the binary the tests say loudly that they did not run; with
 
 from __future__ import annotations
 
-import ctypes
 import os
-import shutil
 import signal
 import socket
 import subprocess
@@ -20,15 +18,11 @@ from typing import Final
 import pytest
 from tests.plugins.certificates import Certificates
 
+from eatool.demo.broker import find_mosquitto
+from eatool.dev.ports import free_port
+from eatool.dev.processes import end_with_parent
+
 HINT: Final = "Mosquitto not found: apt-get install mosquitto"
-_PDEATHSIG: Final = 1
-_PLACES: Final = "/usr/sbin:/usr/local/sbin:/opt/homebrew/sbin"
-
-
-def find_mosquitto() -> Path | None:
-    """The broker's binary; Debian keeps it where only root's PATH looks."""
-    found = shutil.which("mosquitto", path=f"{os.environ.get('PATH', '')}:{_PLACES}")
-    return None if found is None else Path(found)
 
 
 class Mosquitto:
@@ -51,7 +45,7 @@ class Mosquitto:
         self._folder = folder
         self._process: subprocess.Popen[bytes] | None = None
         folder.mkdir(parents=True, exist_ok=True)
-        self.port = _free_port()
+        self.port = free_port(None)
         lines = {
             "listener": f"{self.port} 127.0.0.1",
             "allow_anonymous": "true" if users is None else "false",
@@ -83,7 +77,7 @@ class Mosquitto:
             [self._binary, "-c", self._config],
             stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL,
-            preexec_fn=_die_with_parent,  # noqa: PLW1509 - one prctl call, takes no lock
+            preexec_fn=end_with_parent(),  # noqa: PLW1509 - one prctl call, takes no lock
         )
         deadline = time.monotonic() + 10
         while True:
@@ -146,16 +140,6 @@ class Mosquitto:
         hasher = self._binary.parent.parent / "bin" / "mosquitto_passwd"
         subprocess.run([hasher, "-U", file], check=True)
         return file
-
-
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
-
-
-def _die_with_parent() -> None:
-    ctypes.CDLL(None).prctl(_PDEATHSIG, signal.SIGKILL)
 
 
 #: Makes a configured, not yet started broker.

@@ -11,7 +11,6 @@ import os
 import pwd
 import shutil
 import signal
-import socket
 import subprocess
 import tempfile
 import time
@@ -23,6 +22,8 @@ from uuid import uuid4
 
 import psycopg
 import pytest
+
+from eatool.dev.ports import free_port
 
 HINT = "PostgreSQL server binaries not found: apt-get install postgresql"
 
@@ -90,12 +91,6 @@ def _dying_with_us() -> list[str]:
     return [setpriv, "--pdeathsig", "QUIT", "--"] if setpriv else []
 
 
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
-
-
 class PostgresServer:
     """Start, restart and stop one cluster in a directory of its own."""
 
@@ -106,7 +101,7 @@ class PostgresServer:
         if user is not None:
             os.chown(self._home, user.pw_uid, user.pw_gid)
             self._identity = {"user": user.pw_uid, "group": user.pw_gid, "extra_groups": []}
-        self.cluster = Cluster(_free_port(), self._home, binaries)
+        self.cluster = Cluster(free_port(None), self._home, binaries)
         self._process: subprocess.Popen[bytes] | None = None
         self._run(
             "initdb",

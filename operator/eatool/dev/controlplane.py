@@ -135,12 +135,15 @@ class ControlPlane:
 
     def erase(self) -> None:
         """Stop, and forget everything that was stored."""
-        self.stop()
-        # Only what we made: the directory is the user's choice, and might be their home.
-        for directory in (self.directory / "etcd", self._pki, self._users):
-            shutil.rmtree(directory, ignore_errors=True)
-        for file in (self._port_file, self.kubeconfig, self.etcd.log, self.kube_apiserver.log):
-            file.unlink(missing_ok=True)
+        if not self.directory.is_dir():
+            return
+        with self._locked():
+            self._stop_servers()
+            # Only what we made: the directory is the user's choice, and might be their home.
+            for directory in (self.directory / "etcd", self._pki, self._users):
+                shutil.rmtree(directory, ignore_errors=True)
+            for file in (self._port_file, self.kubeconfig, self.etcd.log, self.kube_apiserver.log):
+                file.unlink(missing_ok=True)
 
     def client(self, *, token: str | None = None) -> ApiClient:
         """Connect as the administrator, or as the owner of a token."""

@@ -58,7 +58,7 @@ class Server:
                     stdout=log,
                     stderr=subprocess.STDOUT,
                     start_new_session=True,
-                    preexec_fn=_die_with_parent(),  # noqa: PLW1509 - one system call, no locks
+                    preexec_fn=end_with_parent(),  # noqa: PLW1509 - one system call, no locks
                 )
             pid = self._child.pid
         else:
@@ -134,8 +134,8 @@ def _ended(descriptor: int, patience: float) -> bool:
     return bool(poll.poll(patience * 1000))
 
 
-def _die_with_parent() -> Callable[[], None]:
-    """Make the function to run in the child between fork and exec."""
+def end_with_parent() -> Callable[[], None]:
+    """A `preexec_fn`: the kernel kills the child when the thread that starts it ends."""
     prctl = ctypes.CDLL(None).prctl  # loaded here: the child may not take the loader's lock
     parent = os.getpid()
 

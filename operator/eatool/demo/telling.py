@@ -23,7 +23,10 @@ class Teller:
 
     def __init__(self, picture: Path | None = None) -> None:
         self.console = Console(
-            highlight=False, emoji=False, record=picture is not None, force_terminal=bool(picture)
+            highlight=False,
+            emoji=False,
+            record=picture is not None,
+            force_terminal=picture is not None or None,
         )
         self._picture = picture
         self.live = self.console.is_terminal and picture is None

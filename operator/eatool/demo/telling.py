@@ -15,7 +15,6 @@ from rich.text import Text
 from eatool.demo.subscriber import Received
 
 _PIPE_WIDTH = 120
-_TERMINAL_MINIMUM = 80
 
 
 class Teller:
@@ -26,12 +25,12 @@ class Teller:
             highlight=False,
             emoji=False,
             record=picture is not None,
-            force_terminal=picture is not None or None,
+            force_terminal=True if picture else None,
         )
         self._picture = picture
         self.live = self.console.is_terminal and picture is None
         if not self.live:
-            self.console.width = max(_PIPE_WIDTH, _TERMINAL_MINIMUM)
+            self.console.width = _PIPE_WIDTH
 
     def chapter(self, title: str) -> None:
         """Begin a part of the story."""

@@ -121,11 +121,13 @@ def _complaint(seen: Sequence[Seen], expected: int) -> str:
 
 
 def _progress(seen: Sequence[Seen]) -> Table:
-    table = Table("Kind", "Ready", "", "Waiting for", box=None, header_style="dim", min_width=70)
+    table = Table("Kind", "Ready", "", box=None, header_style="dim")
+    table.add_column("Waiting for", no_wrap=True)
     for kind in KINDS.values():
         these = [each for each in seen if each.kind == kind.kind]
         ready, _ = _counts(these)
-        waited = sorted({name for each in these for name in each.status.get("waitingFor") or ()})
+        waited = sorted({ref for each in these for ref in each.status.get("waitingFor") or ()})
+        names = [ref.partition("/")[2] for ref in waited]
         bar = ProgressBar(total=max(len(these), 1), completed=ready, width=20)
-        table.add_row(kind.kind, f"{ready}/{len(these)}", bar, ", ".join(waited[:3]))
+        table.add_row(kind.kind, f"{ready}/{len(these)}", bar, ", ".join(names))
     return table

@@ -5,6 +5,7 @@ from __future__ import annotations
 import uuid
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from tests.crds.conftest import crds
@@ -52,7 +53,7 @@ def operator(
     proxy: FaultProxy, directory: Path, site: Site, settings: dict[str, object]
 ) -> Iterator[Operator]:
     """A running operator behind the fault proxy."""
-    options = {"namespaces": site.namespace, **settings}
+    options: dict[str, Any] = {"namespaces": site.namespace, **settings}
     with running(Operator(proxy.kubeconfig, directory, **options)) as operator:
         yield operator
 

@@ -65,6 +65,7 @@ class Operator:
 
     def start(self) -> None:
         """Start, without waiting."""
+        assert not self.alive
         self._port = None
         self._since = self.log_file.stat().st_size if self.log_file.exists() else 0
         setpriv = shutil.which("setpriv")

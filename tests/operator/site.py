@@ -77,7 +77,7 @@ class Site:
         path = f"{self.path(kind, name)}{subresource and '/'}{subresource}?fieldManager=tests"
         return self.client.call("PATCH", path, patch, content_type=MERGE)
 
-    def change(self, kind: str, name: str, **spec: Any) -> Body:
+    def change(self, kind: str, name: str, /, **spec: Any) -> Body:
         return self.patch(kind, name, {"spec": spec})
 
     def annotate(self, kind: str, name: str, **annotations: str | None) -> Body:
@@ -193,11 +193,14 @@ def assert_log_is_what_is_declared(site: Site, log: Log) -> None:
     events = log.all(site.namespace)
     assert len({event.event_id for event in events}) == len(events)
     streams: dict[str, list[RecordedEvent]] = defaultdict(list)
-    commands: dict[tuple[str, str, int], set[UUID | None]] = defaultdict(set)
+    commands: dict[tuple[str, str, int, bool], set[UUID | None]] = defaultdict(set)
     for event in events:
         streams[event.stream_id].append(event)
         told = event.metadata
-        commands[event.stream_id, told["uid"], told["generation"]].add(event.causation_id)
+        # An object without finalizers is deleted without a generation of its own.
+        deletion = event.type.endswith("Deleted.v1")
+        key = (event.stream_id, told["uid"], told["generation"], deletion)
+        commands[key].add(event.causation_id)
     repeated = {change: ids for change, ids in commands.items() if len(ids) > 1}
     assert not repeated, repeated
     declared = {site.ref(body["kind"], body["metadata"]["name"]): body for body in site.list()}

@@ -45,7 +45,7 @@ def _duplicate(site: Site, heal: Callable[[], object], first: str, second: str) 
     site.create("Application", first, {**APPLICATION, "name": title})
     site.await_ready("Application", first)
     site.create("Application", second, {**APPLICATION, "name": title.upper()})
-    assert kstatus(site.await_reason("Application", second, "Duplicate")) == "Failed"
+    assert kstatus(site.await_reason("Application", second, "AlreadyExists")) == "Failed"
     heal()
     site.await_ready("Application", second)
 
@@ -70,5 +70,5 @@ def test_transitions_are_announced_as_kubernetes_events(site: Site) -> None:
     }
     assert ("child", "Warning", "ReferenceNotFound") in told
     assert ("child", "Normal", "Recorded") in told
-    assert ("two", "Warning", "Duplicate") in told
+    assert ("two", "Warning", "AlreadyExists") in told
     assert not [item for item in told if item[0] in ("parent", "one", "three")]

@@ -121,8 +121,10 @@ def _complaint(seen: Sequence[Seen], expected: int) -> str:
 
 
 def _progress(seen: Sequence[Seen]) -> Table:
-    table = Table("Kind", "Ready", "", box=None, header_style="dim")
-    table.add_column("Waiting for", no_wrap=True)
+    table = Table(box=None, header_style="dim", expand=True)
+    for heading, width in (("Kind", 20), ("Ready", 6), ("", 20)):
+        table.add_column(heading, width=width)
+    table.add_column("Waiting for", ratio=1, no_wrap=True)
     for kind in KINDS.values():
         these = [each for each in seen if each.kind == kind.kind]
         ready, _ = _counts(these)

@@ -35,13 +35,13 @@ _BATCH = (1, 2, 4, 8, 16, 32, 64, 128, 256, 512)
 _API_CODES = ("200", "404", "409", "422", "429", "500", "none")
 _LIST_CODES = ("200", "410", "429", "500", "none")
 _CREATE_CODES = ("201", "403", "404", "429", "500", "none")
-_HTTP_CODES = ("200", "404", "500", "503")
+_HTTP_CODES = ("200", "500", "503")
 #: Allowed, but only once they occur.
 _RARE_API = ((), (), ("400", "401", "413", "502", "503", "504"))
 _RARE_HTTP = (
     (),
     ("HEAD", "POST", "PUT", "PATCH", "DELETE"),
-    ("201", "202", "204", "304", "400", "401", "403", "405", "409", "422", "429"),
+    ("201", "202", "204", "304", "400", "401", "403", "404", "405", "409", "422", "429"),
 )
 _GIVEN_UP = (PublishResult.PERMANENT, PublishResult.REFUSED)
 _RETRIED = tuple(sorted({*PublishResult} - {PublishResult.ACKNOWLEDGED, PublishResult.PERMANENT}))

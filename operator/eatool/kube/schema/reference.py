@@ -30,7 +30,7 @@ _LIST_FROM = 4
 _INDEX_INTRODUCTION = f"""\
 Group `eatool.io`, version `v1alpha1`, all namespaced. The namespace is the boundary of a registry:
 names, references and hierarchies never cross it. `kubectl get {CATEGORY}` lists everything,
-`kubectl explain` shows these texts, and what is a column can be selected:
+`kubectl explain` shows these texts, and what is a column can be selected (from Kubernetes 1.31 on):
 `kubectl get applications --field-selector spec.lifecycle=deprecated`."""
 
 

@@ -74,6 +74,13 @@ async def test_an_expired_sign_in_is_renewed_before_the_next_request(
         assert await asking == "second"
 
 
+async def test_both_sign_in_with_the_same_configuration(kubeconfig: Path) -> None:
+    """Also when the variable was set after the client library had been imported."""
+    async with await credentials.api_client() as api:
+        assert api.configuration.host == sign_in().server
+        assert await api.configuration.get_api_key_with_prefix("BearerToken") == "Bearer first"
+
+
 def test_without_any_configuration_nobody_signs_in(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

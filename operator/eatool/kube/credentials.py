@@ -27,7 +27,9 @@ async def api_client() -> client.ApiClient:
         # Installs a hook that reads the token file again before it expires.
         config.load_incluster_config(client_configuration=configuration)
     else:
-        await config.load_kube_config(client_configuration=configuration)
+        # The library looks at KUBECONFIG once, when it is imported.
+        file = os.environ.get("KUBECONFIG")
+        await config.load_kube_config(config_file=file, client_configuration=configuration)
     return client.ApiClient(configuration)
 
 

@@ -78,25 +78,24 @@ def test_name_can_be_used_again_after_deletion(populated: World) -> None:
             "Application",
             app("New", capabilityId="nowhere"),
             (
-                "REFERENCE_NOT_FOUND spec.capabilityId: names business_capability 'nowhere' in "
-                "namespace 'default', which is not recorded"
+                "REFERENCE_NOT_FOUND spec.capabilityId: names BusinessCapability/nowhere, "
+                "which is not recorded in namespace default"
             ),
         ),
         (
             "ApplicationService",
             {"name": "New", "exposedByAppIds": ["shop", "later"]},
             (
-                "REFERENCE_NOT_FOUND spec.exposedByAppIds[0]: names application 'later' in "
-                "namespace "
-                "'default', which is not recorded"
+                "REFERENCE_NOT_FOUND spec.exposedByAppIds[0]: names Application/later, "
+                "which is not recorded in namespace default"
             ),
         ),
         (
             "Relation",
             edge("application/shop", "deployed_on", "server/later"),
             (
-                "REFERENCE_NOT_FOUND spec.targetId: names server 'later' in namespace 'default', "
-                "which is not recorded"
+                "REFERENCE_NOT_FOUND spec.targetId: names Server/later, "
+                "which is not recorded in namespace default"
             ),
         ),
     ],
@@ -113,9 +112,8 @@ def test_terminating_target_cannot_be_newly_referenced(populated: World) -> None
         "Application", "new", app("New", capabilityId="sell"), pending=pending
     ) == [
         (
-            "REFERENCE_TERMINATING spec.capabilityId: names business_capability 'sell' in "
-            "namespace "
-            "'default', which is being deleted"
+            "REFERENCE_TERMINATING spec.capabilityId: names BusinessCapability/sell, "
+            "which is being deleted"
         )
     ]
     edit = populated.decide(
@@ -129,7 +127,7 @@ def test_soft_references_only_warn_but_block_deletion(populated: World) -> None:
     lineage = {"name": "Mart", "classification": "internal", "criticality": "low"}
     accepted = populated.apply("DataEntity", "mart", lineage | {"lineage": ["customer", "later"]})
     assert [str(warning) for warning in accepted.warnings] == [
-        "spec.lineage[1]: names data_entity 'later' in namespace 'default', which is not recorded"
+        "spec.lineage[1]: names DataEntity/later, which is not recorded in namespace default"
     ]
     blocked = populated.decide_deletion("DataEntity", "customer")
     assert isinstance(blocked, Rejected)
@@ -184,9 +182,9 @@ def test_deletion_names_some_referrers_and_counts_the_rest(populated: World) -> 
         populated.apply("Organization", f"o-{index:02}", {"name": f"O{index}", "parentId": "acme"})
     decision = populated.decide_deletion("Organization", "acme")
     assert isinstance(decision, Rejected)
-    named = ", ".join(f"organization 'o-{index:02}'" for index in range(10))
+    named = ", ".join(f"Organization/o-{index:02}" for index in range(10))
     assert said(decision.errors) == [
-        f"DELETE_BLOCKED metadata.deletionTimestamp: is still named by {named} and 2 more"
+        f"DELETE_BLOCKED metadata.name: is still named by {named} and 2 more"
     ]
     terminating = frozenset(ref("Organization", f"o-{index:02}") for index in range(12))
     accepted = populated.decide_deletion("Organization", "acme", terminating=terminating)

@@ -54,7 +54,7 @@ def test_event_types_are_found_by_versioned_type() -> None:
 
 def test_names_that_tell_kinds_apart_are_not_shared() -> None:
     with pytest.raises(TypeError, match="share the aggregate type 'application'"):
-        index_kinds([APPLICATION, variant(kind="App")])
+        index_kinds([APPLICATION, variant(path="apps")])
     with pytest.raises(TypeError, match="App and Application share the event Application"):
         index_events([APPLICATION, variant(kind="App", aggregate_type="app")])
 
@@ -66,6 +66,8 @@ def test_broken_declarations_do_not_load() -> None:
     class ColourChanged(StateChanged[ApplicationSpec]):
         field = "colour"
 
+    with pytest.raises(TypeError, match="App must be application in PascalCase"):
+        variant(kind="App")
     with pytest.raises(TypeError, match="exactly one Created"):
         variant(events=(*APPLICATION.events, SecondCreated))
     with pytest.raises(TypeError, match=r"fields its spec does not have: .*colour"):

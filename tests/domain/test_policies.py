@@ -93,12 +93,12 @@ def test_strict_policy_on_deletions_and_lowering(populated: World) -> None:
     assert isinstance(decision, Rejected)
     assert said(decision.errors) == [
         (
-            "JUSTIFICATION_REQUIRED metadata.deletionTimestamp: deleting an Application "
+            "JUSTIFICATION_REQUIRED metadata.annotations: deleting an Application "
             "needs a reason"
             f"{REASON}"
         ),
         (
-            "APPROVAL_REQUIRED metadata.deletionTimestamp: deleting an Application needs "
+            "APPROVAL_REQUIRED metadata.annotations: deleting an Application needs "
             "an approval: "
             "annotate it with eatool.io/approval-id"
         ),

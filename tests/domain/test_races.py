@@ -108,4 +108,6 @@ def test_overlap_left_open_by_a_race_shows_as_a_warning(populated: World) -> Non
     again = populated.decide(*relate("bounded", Y20, Y21))
     assert isinstance(again, Accepted)
     assert again.events == ()
-    assert ["'always' has it already" in warning.message for warning in again.warnings] == [True]
+    assert ["Relation/always has it already" in warning.message for warning in again.warnings] == [
+        True
+    ]

@@ -12,7 +12,8 @@ app, edge = World.application, World.relation
 
 OVERLAP = (
     "ALREADY_EXISTS spec.targetId: must not repeat a relation with the same ends and relationType "
-    "at the same time (windows include both effectiveFrom and effectiveTo); 'r' has it already"
+    "at the same time (windows include both effectiveFrom and effectiveTo); "
+    "Relation/r has it already"
 )
 CALLS = edge("application/shop", "calls", "application/erp")
 IN_2020 = {"effectiveFrom": "2020-01-01T00:00:00Z", "effectiveTo": "2021-01-01T00:00:00Z"}
@@ -25,7 +26,7 @@ REFUSED: dict[str, tuple[str, str, dict[str, Any], str]] = {
         (
             "ALREADY_EXISTS spec.name: must be unique among the organizations with the "
             "same parent; "
-            "'acme' has it already"
+            "Organization/acme has it already"
         ),
     ),
     "application name": (
@@ -34,14 +35,19 @@ REFUSED: dict[str, tuple[str, str, dict[str, Any], str]] = {
         app("shop"),
         (
             "ALREADY_EXISTS spec.name: must be unique among the applications of the "
-            "namespace; 'shop' "
-            "has it already"
+            "namespace; Application/shop has it already"
         ),
     ),
     "own parent": (
         "Organization",
         "acme",
         {"name": "Acme", "parentId": "acme"},
+        "CIRCULAR_REFERENCE spec.parentId: must not name the object itself",
+    ),
+    "own parent of a new one": (
+        "Organization",
+        "new",
+        {"name": "New", "parentId": "new"},
         "CIRCULAR_REFERENCE spec.parentId: must not name the object itself",
     ),
     "loop": (

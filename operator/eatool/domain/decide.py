@@ -20,12 +20,7 @@ from eatool.domain.identity import EntityRef
 from eatool.domain.kind import Conflict, EntityKind, EntitySpec
 from eatool.domain.landscape import Constraints, Landscape, Pending, Request
 from eatool.domain.parsing import parse
-from eatool.domain.policies import (
-    DELETION_FIELD,
-    Policy,
-    change_complaints,
-    deletion_complaints,
-)
+from eatool.domain.policies import Policy, change_complaints, deletion_complaints
 from eatool.domain.references import (
     Reference,
     loops,
@@ -67,7 +62,8 @@ def decide(
     if old == desired:
         return _unchanged(kind, ref, desired, new_references, landscape)
     old_references = list(references_of(kind, ref.namespace, old)) if old is not None else []
-    resolution = resolve(old_references, new_references, landscape, pending)
+    others = [item for item in new_references if item.target != ref]
+    resolution = resolve(old_references, others, landscape, pending)
     events = (created(kind, desired),) if old is None else changed(kind, old, desired)
     errors = [
         *_own_name(ref),
@@ -206,8 +202,8 @@ def _too_large(events: Iterable[EntityEvent[Any]]) -> Iterator[FieldError]:
 
 def _blocked(blockers: frozenset[EntityRef], *, complete: bool) -> FieldError:
     named = sorted(blockers)[:REFERRERS_NAMED]
-    listed = ", ".join(f"{ref.aggregate_type} {ref.name!r}" for ref in named)
+    listed = ", ".join(ref.called for ref in named)
     rest = len(blockers) - len(named)
     at_least = "" if complete else "at least "
     more = f" and {at_least}{rest} more" if rest else ""
-    return FieldError(DELETION_FIELD, Code.DELETE_BLOCKED, f"is still named by {listed}{more}")
+    return FieldError("metadata.name", Code.DELETE_BLOCKED, f"is still named by {listed}{more}")

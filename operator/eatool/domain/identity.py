@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from uuid import UUID, uuid5
 
+from pydantic.alias_generators import to_pascal
+
 #: Root of every id this project derives (uuid5 of the DNS name ``eatool.io``).
 ID_NAMESPACE = UUID("aa4c6a07-2e3f-5ff4-bf0d-2bf6caeb4a61")
 
@@ -29,6 +31,11 @@ class EntityRef:
     def category(self) -> str:
         """All streams of one kind in one namespace: ``{aggregate_type}/{namespace}``."""
         return f"{self.aggregate_type}/{self.namespace}"
+
+    @property
+    def called(self) -> str:
+        """What users call it, as in their manifests: ``ApplicationInterface/shop-api``."""
+        return f"{to_pascal(self.aggregate_type)}/{self.name}"
 
     @classmethod
     def parse(cls, stream_id: str) -> EntityRef:

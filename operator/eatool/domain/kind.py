@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from typing import Any, ClassVar
 
 from pydantic import BaseModel, ConfigDict, model_validator
-from pydantic.alias_generators import to_camel
+from pydantic.alias_generators import to_camel, to_pascal
 
 from eatool.domain.errors import FieldError
 from eatool.domain.events import Created, Deleted, EntityEvent, StateChanged, Updated
@@ -183,6 +183,8 @@ class EntityKind:
         }
         object.__setattr__(self, "references", references)
         object.__setattr__(self, "marked", marked)
+        if self.kind != to_pascal(self.aggregate_type):
+            raise TypeError(f"{self.kind} must be {self.aggregate_type} in PascalCase")
         for base in (Created, Updated, Deleted):
             if sum(issubclass(cls, base) for cls in self.events) != 1:
                 raise TypeError(f"{self.kind} must declare exactly one {base.__name__} event")

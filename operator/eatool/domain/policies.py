@@ -16,8 +16,6 @@ from eatool.domain.rules import ApprovalRule, StateMachine
 
 _REASON = "annotate it with eatool.io/reason"
 _APPROVAL = "annotate it with eatool.io/approval-id"
-#: Where complaints about what came with a deletion point.
-DELETION_FIELD = "metadata.deletionTimestamp"
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,7 +59,7 @@ def deletion_complaints(policy: Policy, kind: EntityKind, request: Request) -> I
     """What the policy has against a deletion as it was asked for."""
     for rule in kind.approvals:
         if rule.field is None:
-            yield from _approval(policy, kind, rule, request, DELETION_FIELD)
+            yield from _approval(policy, kind, rule, request, "metadata.annotations")
 
 
 def _approval(

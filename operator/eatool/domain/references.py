@@ -101,14 +101,17 @@ def resolve(
 
 def _problem(reference: Reference, alive: bool, pending: Pending) -> FieldError | None:
     target = reference.target
-    called = f"{target.aggregate_type} {target.name!r} in namespace {target.namespace!r}"
     if not alive:
         return FieldError(
-            reference.path, Code.REFERENCE_NOT_FOUND, f"names {called}, which is not recorded"
+            reference.path,
+            Code.REFERENCE_NOT_FOUND,
+            f"names {target.called}, which is not recorded in namespace {target.namespace}",
         )
     if target in pending.terminating:
         return FieldError(
-            reference.path, Code.REFERENCE_TERMINATING, f"names {called}, which is being deleted"
+            reference.path,
+            Code.REFERENCE_TERMINATING,
+            f"names {target.called}, which is being deleted",
         )
     return None
 

@@ -38,5 +38,5 @@ def taken_keys(
 
 def held_by(holder: EntityRef, path: str, message: str) -> Conflict:
     """The complaint that ``holder`` was first; names the holder, never the value."""
-    error = FieldError(path, Code.ALREADY_EXISTS, f"{message}; {holder.name!r} has it already")
+    error = FieldError(path, Code.ALREADY_EXISTS, f"{message}; {holder.called} has it already")
     return Conflict(error, frozenset({holder}))

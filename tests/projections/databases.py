@@ -41,7 +41,7 @@ def emptied(store: SqlEventStore) -> None:
         # The log is append-only; without its triggers this superuser may empty it.
         connection.exec_driver_sql("SET LOCAL session_replication_role = replica")
         connection.exec_driver_sql(
-            "TRUNCATE event, stream, unique_key, reference, type_head, applications, "
+            "TRUNCATE event, stream, unique_key, reference, applications, "
             "application_interfaces, application_services, business_capabilities, data_entities, "
             "integrations, organizations, relations, servers"
         )

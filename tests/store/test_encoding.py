@@ -32,6 +32,7 @@ GOLDEN = StoredEvent(
 def test_the_documented_hash() -> None:
     envelope = [
         1,
+        "2026-01-31T12:00:00.000000+00:00",
         "application/shop/webshop",
         1,
         "aa4c6a07-2e3f-5ff4-bf0d-2bf6caeb4a61",
@@ -39,7 +40,6 @@ def test_the_documented_hash() -> None:
         "jane@example.org",
         "00000000-0000-0000-0000-000000000001",
         None,
-        "2026-01-31T12:00:00.000000+00:00",
         13,
     ]
     parts = [
@@ -49,7 +49,7 @@ def test_the_documented_hash() -> None:
     ]
     expected = sha256(bytes(32) + "\n".join(parts).encode()).hexdigest()
     assert GOLDEN.expected_hash(GENESIS).hex() == expected
-    assert expected == "bc55838c25eb1e4832439722fcf3cb13f2d8695c27658132a5c7fb58dfbfea72"
+    assert expected == "7190de4698fcabe441d351ded828a76e32c7cf0e03fb9df5247658165c558015"
 
 
 @pytest.mark.parametrize(

@@ -14,7 +14,6 @@ from eatool.publishing.checkpoints_sql import SqlCheckpoints
 from eatool.publishing.configured import DESTINATION, configured_relay
 from eatool.publishing.mqtt_options import MqttOptions
 from eatool.settings import Settings
-from eatool.store.port import PARTITIONS
 from eatool.store.sql.log import SqlEventStore
 from eatool.store.sql.tables import event
 
@@ -49,7 +48,7 @@ async def publish_until_caught_up(
     checkpoints = SqlCheckpoints(store.engine)
     relay = configured_relay(settings, broker, store)
     position = (await asyncio.to_thread(store.head)).position
-    ends = await asyncio.to_thread(_partition_ends, store)
+    ends = await asyncio.to_thread(_partition_ends, store, checkpoints)
     running = asyncio.create_task(relay.run())
     deadline = time.monotonic() + patience
     complete = False
@@ -66,15 +65,17 @@ async def publish_until_caught_up(
     return Published(position, complete, parked, None if complete else why)
 
 
-def _partition_ends(store: SqlEventStore) -> dict[int, int]:
-    """Position of the last event of each partition that has one."""
-    ends: dict[int, int] = {}
+def _partition_ends(store: SqlEventStore, checkpoints: Checkpoints) -> dict[int, int]:
+    """Position of the last event of each partition that may have some to publish."""
+    cursors = checkpoints.cursors(DESTINATION)
+    published = min((each.position for each in cursors), default=0)
+    query = (
+        select(event.c.partition, func.max(event.c.position))
+        .where(event.c.position > published)
+        .group_by(event.c.partition)
+    )
     with store.connect() as connection:
-        for partition in range(PARTITIONS):
-            query = select(func.max(event.c.position)).where(event.c.partition == partition)
-            if (last := connection.scalar(query)) is not None:
-                ends[partition] = last
-    return ends
+        return dict(connection.execute(query).tuples().all())
 
 
 def _reached(checkpoints: Checkpoints, ends: dict[int, int]) -> bool:

@@ -16,6 +16,8 @@ from uuid import UUID
 from eatool.domain.landscape import Constraints
 from eatool.store.encoding import category_of
 from eatool.store.port import (
+    LOOKBACK,
+    UNCONSTRAINED,
     Append,
     ConditionFailed,
     EventIdTaken,
@@ -44,7 +46,8 @@ class KeyHold(NamedTuple):
 #: ``(field, target stream, hard)``
 Reference = tuple[str, str, bool]
 
-_ABSENT = StreamHead(0, alive=False)
+ABSENT = StreamHead(0, alive=False)
+UNHELD = KeyHold("", live=False)
 _NO_REFERENCES: frozenset[Reference] = frozenset()
 _NO_KEYS: frozenset[str] = frozenset()
 
@@ -54,29 +57,44 @@ class LogState:
     """What constraints are decided on.
 
     Attributes:
+        position: end of the log that it describes.
         streams: heads by stream id.
         keys: holds by unique key.
         held: live keys by stream.
         references: outgoing references by source stream.
         referrers: live sources by target stream.
+        whole: streams whose keys and references are loaded, not only their head.
+        asked: whether any append of the batch has conditions, so that types matter.
         type_heads: newest position by event type, by category.
         recorded: events by id that may be repeated, with their stream.
 
     """
 
+    position: int = 0
     streams: dict[str, StreamHead] = field(default_factory=dict)
     keys: dict[str, KeyHold] = field(default_factory=dict)
     held: dict[str, frozenset[str]] = field(default_factory=dict)
     references: dict[str, frozenset[Reference]] = field(default_factory=dict)
     referrers: dict[str, set[str]] = field(default_factory=dict)
+    whole: set[str] = field(default_factory=set)
+    asked: bool = False
     type_heads: dict[str, dict[str, int]] = field(default_factory=dict)
     recorded: dict[UUID, str] = field(default_factory=dict)
+
+    def settled(self) -> LogState:
+        """Drop what mattered to one batch only; the same object."""
+        self.referrers, self.type_heads, self.recorded, self.asked = {}, {}, {}, False
+        return self
 
     def put_key(self, key: str, hold: KeyHold) -> None:
         """Load one reservation."""
         self.keys[key] = hold
         if hold.live:
             self.held[hold.holder] = self.held.get(hold.holder, _NO_KEYS) | {key}
+
+    def put_type(self, stream_id: str, type_: str, position: int) -> None:
+        """Load one event that append conditions may ask about, in log order."""
+        self.type_heads.setdefault(category_of(stream_id), {})[type_] = position
 
     def put_reference(self, source: str, reference: Reference) -> None:
         """Load one outgoing reference."""
@@ -91,26 +109,30 @@ class LogState:
         recorded = self.recorded
         if not recorded:
             return False
-        known = total = 0
+        ids = [event.event_id for append in transaction for event in append.events]
+        if recorded.keys().isdisjoint(ids):
+            return False
+        known = 0
         for append in transaction:
             for event in append.events:
-                total += 1
                 stream_id = recorded.get(event.event_id)
                 if stream_id == append.stream_id:
                     known += 1
                 elif stream_id is not None:
                     raise EventIdTaken(f"{event.event_id} is recorded in {stream_id}")
-        if known and known != total:
-            raise EventIdTaken(f"{known} of {total} events are recorded")
-        return bool(known)
+        if known != len(ids):
+            raise EventIdTaken(f"{known} of {len(ids)} events are recorded")
+        return True
 
     def check(self, transaction: Transaction) -> dict[str, StreamHead]:
         """The stream heads after the transaction; raises :class:`AppendRefused`."""
+        if len(transaction) == 1 and transaction[0].constraints is UNCONSTRAINED:
+            return self._check_version(transaction[0])
         after: dict[str, StreamHead] = {}
         last: dict[str, Constraints] = {}
         for append in transaction:
             stream_id, constraints = append.stream_id, append.constraints
-            head = after.get(stream_id) or self.streams.get(stream_id, _ABSENT)
+            head = after.get(stream_id) or self.streams.get(stream_id, ABSENT)
             if head.version != append.expected_version:
                 raise WrongExpectedVersion(stream_id, append.expected_version, head.version)
             after[stream_id] = StreamHead(
@@ -129,10 +151,17 @@ class LogState:
                 self._check_conditions(append)
         return after
 
+    def _check_version(self, append: Append) -> dict[str, StreamHead]:
+        stream_id, expected = append.stream_id, append.expected_version
+        head = self.streams.get(stream_id, ABSENT)
+        if head.version != expected:
+            raise WrongExpectedVersion(stream_id, expected, head.version)
+        return {stream_id: StreamHead(expected + len(append.events), alive=True)}
+
     def _check_alive(self, append: Append, after: Mapping[str, StreamHead]) -> None:
         for ref in append.constraints.requires_alive:
             target = ref.stream_id
-            head = after.get(target) or self.streams.get(target, _ABSENT)
+            head = after.get(target) or self.streams.get(target, ABSENT)
             if not head.alive:
                 raise ReferenceGone(f"{append.stream_id}: {target} is not recorded or deleted")
 
@@ -144,7 +173,7 @@ class LogState:
             hold = self.keys.get(key)
             if hold is not None and hold.live and hold.holder != stream_id:
                 leaver = last.get(hold.holder)
-                if leaver is None or key in leaver.keys:
+                if leaver is None or (key in leaver.keys and not leaver.no_referrers):
                     raise KeyTaken(key, hold.holder)
             other = claimed.setdefault(key, stream_id)
             if other != stream_id:
@@ -165,6 +194,11 @@ class LogState:
             raise StillReferenced(f"{target} is named by {min(blocking)}")
 
     def _check_conditions(self, append: Append) -> None:
+        if self.position - append.decided_at > LOOKBACK:
+            raise ConditionFailed(
+                f"{append.stream_id}: decided at {append.decided_at}, "
+                f"more than {LOOKBACK} events before {self.position}"
+            )
         for category, prefix in append.constraints.no_events_since:
             for type_, position in self.type_heads.get(category, {}).items():
                 if position > append.decided_at and type_.startswith(prefix):
@@ -180,10 +214,10 @@ class LogState:
         self.streams.update(after)
         for append in transaction:
             stream_id, constraints = append.stream_id, append.constraints
-            types = self.type_heads.setdefault(category_of(stream_id), {})
             for event in append.events:
                 self.recorded[event.event_id] = stream_id
-                types[event.type] = position
+                if self.asked:
+                    self.put_type(stream_id, event.type, position)
                 position += 1
             gone = constraints.no_referrers
             self._hold(stream_id, _NO_KEYS if gone else constraints.keys)

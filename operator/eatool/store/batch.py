@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from datetime import UTC, datetime
+from typing import NamedTuple
 
 from eatool.store.arbiter import LogState
 from eatool.store.encoding import (
@@ -20,6 +20,7 @@ from eatool.store.port import (
     Appended,
     AppendRefused,
     Head,
+    InvalidEvent,
     Outcome,
     RecordedEvent,
     StoreError,
@@ -27,8 +28,7 @@ from eatool.store.port import (
 )
 
 
-@dataclass(frozen=True, slots=True)
-class Encoded:
+class Encoded(NamedTuple):
     """A transaction with its payloads, append by append; made before the lock is taken."""
 
     transaction: Transaction
@@ -38,9 +38,18 @@ class Encoded:
 def encode(transaction: Transaction) -> Encoded | StoreError:
     """Check and encode; what cannot be stored is an outcome, not an exception."""
     try:
-        return Encoded(transaction, tuple([encode_append(append) for append in transaction]))
+        payloads = tuple([encode_append(append) for append in transaction])
+        if len(payloads) > 1 or len(payloads[0]) > 1:
+            _check_ids(transaction)
     except StoreError as error:
         return error
+    return Encoded(transaction, payloads)
+
+
+def _check_ids(transaction: Transaction) -> None:
+    ids = [event.event_id for append in transaction for event in append.events]
+    if len(set(ids)) != len(ids):
+        raise InvalidEvent("an event id twice in one transaction")
 
 
 class Batch:
@@ -57,6 +66,7 @@ class Batch:
         find: Callable[[Transaction], list[RecordedEvent]],
     ) -> None:
         self.state = state
+        state.position = head.position
         self.rows: list[StoredEvent] = []
         self.events: list[RecordedEvent] = []
         self.position = head.position
@@ -92,23 +102,11 @@ class Batch:
     def _place(self, append: Append, payloads: list[Payload]) -> None:
         stream_id, version = append.stream_id, append.expected_version
         partition, recorded_at = partition_of(stream_id), self.recorded_at
-        for event, (data, metadata) in zip(append.events, payloads, strict=True):
+        for event, data, metadata, body in payloads:
             version += 1
             self.position += 1
             previous = self.hash
-            envelope = (
-                self.position,
-                stream_id,
-                version,
-                event.event_id,
-                event.type,
-                event.actor,
-                event.correlation_id,
-                event.causation_id,
-                self._time_text,
-                partition,
-            )
-            self.hash = chain_hash(previous, envelope, data, metadata)
+            self.hash = chain_hash(previous, self.position, self._time_text, body)
             self.rows.append(
                 StoredEvent(
                     self.position,

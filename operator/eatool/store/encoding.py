@@ -4,15 +4,16 @@ The hash covers the bytes that are stored, so it can be checked without this pro
 
     hash = sha256(previous_hash + envelope + LF + data + LF + metadata)
 
-``envelope`` is the JSON array ``[position, stream_id, version, event_id, type, actor,
-correlation_id, causation_id, recorded_at, partition]`` without white space, UUIDs in their
-hyphenated form and the time as ``2026-01-31T12:00:00.000000+00:00``. Canonical JSON never holds
-a raw line feed, so the three parts cannot run into each other.
+``envelope`` is the JSON array ``[position, recorded_at, stream_id, version, event_id, type,
+actor, correlation_id, causation_id, partition]`` without white space, UUIDs in their hyphenated
+form and the time as ``2026-01-31T12:00:00.000000+00:00``. Canonical JSON never holds a raw line
+feed, so the three parts cannot run into each other. Position and time come first because only
+they are not known before the log is locked: the rest is encoded ahead (:class:`Payload`).
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from datetime import UTC, datetime
 from functools import lru_cache
 from hashlib import sha256
@@ -78,8 +79,7 @@ class StoredEvent(NamedTuple):
 
     def expected_hash(self, previous: bytes) -> bytes:
         """What ``hash`` must be after ``previous`` for the row to be as it was written."""
-        envelope = (
-            self.position,
+        rest = (
             self.stream_id,
             self.version,
             self.event_id,
@@ -87,10 +87,10 @@ class StoredEvent(NamedTuple):
             self.actor,
             self.correlation_id,
             self.causation_id,
-            time_text(self.recorded_at),
             self.partition,
         )
-        return chain_hash(previous, envelope, self.data, self.metadata)
+        body = encode_body(rest, self.data.encode(), self.metadata.encode())
+        return chain_hash(previous, self.position, time_text(self.recorded_at), body)
 
     def read(self, upcast: Upcast) -> RecordedEvent:
         """The event as readers see it."""
@@ -114,10 +114,15 @@ class StoredEvent(NamedTuple):
 
 
 class Payload(NamedTuple):
-    """An event's two JSON columns, encoded before any lock is taken."""
+    """What of an event is known before any lock is taken, encoded.
 
+    ``body`` is everything the hash covers after position and time.
+    """
+
+    event: NewEvent
     data: str
     metadata: str
+    body: bytes
 
 
 def partition_of(stream_id: str) -> int:
@@ -141,17 +146,30 @@ def encode_append(append: Append) -> list[Payload]:
         raise EventTooLarge(
             f"{append.stream_id}: {len(append.events)} events at once, limit {EVENTS_LIMIT}"
         )
-    _check_text("stream id", append.stream_id, STREAM_ID_LIMIT)
-    return [_encode_event(event) for event in append.events]
-
-
-def _encode_event(event: NewEvent) -> Payload:
-    _check_text("type", event.type, TYPE_LIMIT)
-    _check_text("actor", event.actor, ACTOR_LIMIT)
-    return Payload(
-        _encode_json("data", event.data, DATA_LIMIT),
-        _encode_json("metadata", event.metadata, METADATA_LIMIT),
-    )
+    stream_id, version = append.stream_id, append.expected_version
+    _check_text("stream id", stream_id, STREAM_ID_LIMIT)
+    partition = partition_of(stream_id)
+    payloads: list[Payload] = []
+    for event in append.events:
+        version += 1
+        type_, actor = event.type, event.actor
+        _check_text("type", type_, TYPE_LIMIT)
+        _check_text("actor", actor, ACTOR_LIMIT)
+        data = _encode_json("data", event.data, DATA_LIMIT)
+        metadata = _encode_json("metadata", event.metadata, METADATA_LIMIT)
+        rest = (
+            stream_id,
+            version,
+            event.event_id,
+            type_,
+            actor,
+            event.correlation_id,
+            event.causation_id,
+            partition,
+        )
+        body = encode_body(rest, data, metadata)
+        payloads.append(Payload(event, data.decode(), metadata.decode(), body))
+    return payloads
 
 
 # Types, actors and the streams in use repeat; errors are not cached.
@@ -161,7 +179,7 @@ def _check_text(name: str, text: str, limit: int) -> None:
         raise InvalidEvent(f"{name}: needs 1 to {limit} printable characters")
 
 
-def _encode_json(name: str, value: JsonObject, limit: int) -> str:
+def _encode_json(name: str, value: JsonObject, limit: int) -> bytes:
     try:
         text = orjson.dumps(value, option=orjson.OPT_SORT_KEYS)
     except TypeError as error:  # orjson.JSONEncodeError is one
@@ -173,7 +191,7 @@ def _encode_json(name: str, value: JsonObject, limit: int) -> str:
     # orjson writes NaN as null; comparing what it reads back is the fast way to rule that out.
     if b"null" in text and orjson.loads(text) != value and not _exact(value):
         raise InvalidEvent(f"{name}: NaN or infinity")
-    return text.decode()
+    return text
 
 
 def _exact(value: Any) -> bool:
@@ -189,11 +207,14 @@ def _exact(value: Any) -> bool:
     return True
 
 
-def chain_hash(previous: bytes, envelope: Sequence[object], data: str, metadata: str) -> bytes:
-    """SHA-256 over the previous hash and the stored form; see the module for ``envelope``."""
-    return sha256(
-        b"".join((previous, orjson.dumps(envelope), b"\n", data.encode(), b"\n", metadata.encode()))
-    ).digest()
+def encode_body(rest: tuple[object, ...], data: bytes, metadata: bytes) -> bytes:
+    """What the hash covers after position and time: ``rest`` of the envelope, and the JSON."""
+    return b"%b\n%b\n%b" % (orjson.dumps(rest)[1:], data, metadata)
+
+
+def chain_hash(previous: bytes, position: int, time: str, body: bytes) -> bytes:
+    """SHA-256 over the previous hash and the stored form; see the module for the envelope."""
+    return sha256(b'%b[%d,"%b",%b' % (previous, position, time.encode(), body)).digest()
 
 
 @lru_cache(maxsize=16)  # all events of a commit share their time

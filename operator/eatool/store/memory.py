@@ -46,6 +46,8 @@ class MemoryEventStore:
     def append_encoded(self, batch: Sequence[Encoded | StoreError]) -> list[Outcome]:
         """:meth:`append_batch` for transactions that :func:`~eatool.store.batch.encode` took."""
         with self._lock:
+            # Categories are few here, and nothing has to be loaded: types are always kept.
+            self._state.asked = True
             commit = Batch(self.head(), self._state, self._clock(), self._find)
             outcomes = [commit.decide(each) for each in batch]
             self._events.extend(commit.rows)

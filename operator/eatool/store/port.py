@@ -16,9 +16,9 @@ Guarantees of every adapter:
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import datetime
-from typing import Protocol
+from typing import Final, NamedTuple, Protocol
 from uuid import UUID
 
 from eatool.domain.events import JsonObject
@@ -28,6 +28,9 @@ from eatool.domain.landscape import Constraints
 #: Streams hash onto this many partitions; consumers lease partitions, never single streams.
 #: Fixed for the life of a log, because the partition is stored with each event.
 PARTITIONS = 64
+
+#: Events that an append condition looks back over, under the log's lock.
+LOOKBACK = 10_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,8 +50,7 @@ class NewEvent:
     causation_id: UUID | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class RecordedEvent:
+class RecordedEvent(NamedTuple):
     """An event in the log; read through the upcasters, so ``type`` is the newest version.
 
     ``previous_hash`` and ``hash`` are SHA-256 digests (32 bytes) over the stored form.
@@ -75,6 +77,9 @@ class RecordedEvent:
         return EntityRef.parse(self.stream_id)
 
 
+UNCONSTRAINED: Final = Constraints()
+
+
 @dataclass(frozen=True, slots=True)
 class Append:
     """Events for one stream at an expected version (0 = the stream has no events yet)."""
@@ -82,8 +87,9 @@ class Append:
     stream_id: str
     expected_version: int
     events: tuple[NewEvent, ...]
-    constraints: Constraints = field(default_factory=Constraints)
-    #: Log position the decision was based on; for ``Constraints.no_events_since``.
+    constraints: Constraints = UNCONSTRAINED
+    #: Log position the decision was based on; for ``Constraints.no_events_since``. More than
+    #: :data:`LOOKBACK` positions behind the head, such a decision is refused unread.
     decided_at: int = 0
 
 

@@ -31,8 +31,12 @@ class Backend(Protocol):
         """
         ...
 
-    def lock(self, connection: Connection, wanted: Wanted, *, begin: bool) -> tuple[Head, LogState]:
-        """Take the log's lock until the end of the transaction, then read the state."""
+    def lock(self, connection: Connection, wanted: Wanted, state: LogState, *, begin: bool) -> Head:
+        """Take the log's lock until the end of the transaction, then :meth:`load`."""
+        ...
+
+    def load(self, connection: Connection, wanted: Wanted, state: LogState) -> None:
+        """Read what is wanted into the state, with statements newer than the lock."""
         ...
 
     def write(

@@ -6,9 +6,10 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from uuid import UUID
 
-from eatool.store.arbiter import KeyHold, LogState, Reference, StreamHead
+from eatool.store.arbiter import ABSENT, UNHELD, KeyHold, LogState, Reference
 from eatool.store.batch import Batch, Encoded
-from eatool.store.encoding import StoredEvent, category_of
+from eatool.store.encoding import StoredEvent
+from eatool.store.port import UNCONSTRAINED, Append
 
 
 @dataclass(slots=True)
@@ -19,23 +20,52 @@ class Wanted:
     appended: set[str] = field(default_factory=set)
     keys: set[str] = field(default_factory=set)
     deleted: set[str] = field(default_factory=set)
-    categories: set[str] = field(default_factory=set)
+    #: Oldest position that a decision with conditions was based on.
+    decided_at: int | None = None
 
     @classmethod
     def by(cls, batch: Iterable[Encoded]) -> Wanted:
         """Collect over all transactions."""
         wanted = cls()
+        appended = wanted.appended
         for encoded in batch:
             for append in encoded.transaction:
-                constraints = append.constraints
-                wanted.appended.add(append.stream_id)
-                wanted.keys |= constraints.keys
-                wanted.streams.update(ref.stream_id for ref in constraints.requires_alive)
-                wanted.categories.update(name for name, _ in constraints.no_events_since)
-                if constraints.no_referrers:
-                    wanted.deleted.add(append.stream_id)
-        wanted.streams |= wanted.appended
+                appended.add(append.stream_id)
+                if append.constraints is not UNCONSTRAINED:
+                    wanted.constrain(append)
+        wanted.streams |= appended
         return wanted
+
+    def constrain(self, append: Append) -> None:
+        """Add what the constraints of one append ask about."""
+        constraints = append.constraints
+        self.keys |= constraints.keys
+        self.streams.update([ref.stream_id for ref in constraints.requires_alive])
+        if constraints.no_referrers:
+            self.deleted.add(append.stream_id)
+        if constraints.no_events_since and (
+            self.decided_at is None or append.decided_at < self.decided_at
+        ):
+            self.decided_at = append.decided_at
+
+    def beyond(self, state: LogState) -> Wanted:
+        """What of it the state does not hold yet."""
+        return Wanted(
+            streams=self.streams - state.streams.keys(),
+            appended=self.appended - state.whole,
+            keys=self.keys - state.keys.keys(),
+            deleted=self.deleted,
+            decided_at=self.decided_at,
+        )
+
+    def settle(self, state: LogState) -> None:
+        """After loading: what was not found is known to be absent."""
+        for stream_id in self.streams - state.streams.keys():
+            state.streams[stream_id] = ABSENT
+        for key in self.keys - state.keys.keys():
+            state.keys[key] = UNHELD
+        state.whole |= self.appended
+        state.asked = self.decided_at is not None
 
 
 def event_ids(batch: Iterable[Encoded]) -> list[UUID]:
@@ -50,14 +80,15 @@ def event_ids(batch: Iterable[Encoded]) -> list[UUID]:
 
 def behind(batch: Iterable[Encoded], state: LogState) -> list[Encoded]:
     """Transactions that expect another version than recorded: conflicts, or repeats."""
-    absent = StreamHead(0, alive=False)
+    streams = state.streams
     return [
         encoded
         for encoded in batch
-        if any(
-            state.streams.get(append.stream_id, absent).version != append.expected_version
+        if [
+            append
             for append in encoded.transaction
-        )
+            if streams[append.stream_id].version != append.expected_version
+        ]
     ]
 
 
@@ -68,18 +99,13 @@ class Changes:
     """
 
     def __init__(self, state: LogState) -> None:
+        self._streams = dict(state.streams)
         self._keys = dict(state.keys)
         self._references = dict(state.references)
 
     def collect(self, batch: Batch) -> Rows:
         """Compare the state with what it was."""
         state = batch.state
-        streams: dict[str, StreamHead] = {}
-        types: dict[tuple[str, str], int] = {}
-        for row in batch.rows:
-            stream_id = row.stream_id
-            streams[stream_id] = state.streams[stream_id]
-            types[category_of(stream_id), row.type] = row.position
         dropped: list[tuple[str, Reference]] = []
         added: list[tuple[str, Reference]] = []
         for source, references in state.references.items():
@@ -89,8 +115,12 @@ class Changes:
                 added += [(source, reference) for reference in references - before]
         return Rows(
             events=batch.rows,
-            streams=list(streams.items()),
-            types=list(types.items()),
+            streams=[
+                (stream_id, head.alive)
+                for stream_id, head in state.streams.items()
+                if (was := self._streams[stream_id]) is not head
+                and (was.version == 0 or was.alive != head.alive)
+            ],
             keys=[(key, hold) for key, hold in state.keys.items() if self._keys.get(key) != hold],
             dropped=dropped,
             added=added,
@@ -102,8 +132,7 @@ class Rows:
     """New and changed rows of one commit, by table."""
 
     events: Sequence[StoredEvent]
-    streams: Sequence[tuple[str, StreamHead]]
-    types: Sequence[tuple[tuple[str, str], int]]
+    streams: Sequence[tuple[str, bool]]
     keys: Sequence[tuple[str, KeyHold]]
     dropped: Sequence[tuple[str, Reference]]
     added: Sequence[tuple[str, Reference]]

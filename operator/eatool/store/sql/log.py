@@ -32,6 +32,7 @@ from eatool.store.sql.backend import Backend
 from eatool.store.sql.changes import Changes, Wanted, behind, event_ids
 from eatool.store.sql.engine import checkpoint, reading
 from eatool.store.sql.errors import Errors
+from eatool.store.sql.remembered import Remembered
 from eatool.store.sql.sqlite import SqliteBackend
 
 _T = TypeVar("_T")
@@ -68,6 +69,7 @@ class SqlEventStore:
         self._backend = _backend(engine)
         self._errors = Errors(engine)
         self._listeners = Listeners()
+        self._remembered = Remembered()
         # SQLite's own waiting sleeps in steps of up to 100 ms; threads of one process need not.
         self._writer: AbstractContextManager[object] = (
             threading.Lock() if engine.dialect.name == "sqlite" else nullcontext()
@@ -142,7 +144,9 @@ class SqlEventStore:
         try:
             if not connection.in_transaction():
                 connection.begin()
-            head, state = self._backend.lock(connection, Wanted.by([encoded]), begin=False)
+            state, wanted = LogState(), Wanted.by([encoded])
+            head = self._backend.lock(connection, wanted, state, begin=False)
+            wanted.settle(state)
             (outcome,), _ = self._write(
                 connection, head, state, [encoded], [encoded], check_ids=True, commit=False
             )
@@ -157,9 +161,11 @@ class SqlEventStore:
         self, batch: Sequence[Encoded | StoreError], accepted: Sequence[Encoded], *, check_ids: bool
     ) -> tuple[list[Outcome], int]:
         with self._writer, self._locked(Wanted.by(accepted)) as (connection, head, state):
-            return self._write(
+            outcomes, end = self._write(
                 connection, head, state, batch, accepted, check_ids=check_ids, commit=True
             )
+            self._remembered.put(state, head, end)
+            return outcomes, end.position if end is not head else 0
 
     @contextmanager
     def _locked(self, wanted: Wanted) -> Iterator[tuple[Connection, Head, LogState]]:
@@ -177,13 +183,22 @@ class SqlEventStore:
         for first in (True, False):
             connection = self._backend.connect(self.engine)
             try:
-                return connection, *self._backend.lock(connection, wanted, begin=True)
+                return connection, *self._lock(connection, wanted)
             except self._errors.types:
                 lost = self._errors.discard(connection)
                 connection.close()
                 if not (first and lost):
                     raise
         raise AssertionError("unreachable")
+
+    def _lock(self, connection: Connection, wanted: Wanted) -> tuple[Head, LogState]:
+        state, left_at = self._remembered.take()
+        head = self._backend.lock(connection, wanted.beyond(state), state, begin=True)
+        if left_at not in {None, head.hash}:
+            state = LogState()
+            self._backend.load(connection, wanted, state)
+        wanted.settle(state)
+        return head, state
 
     def _write(
         self,
@@ -195,8 +210,8 @@ class SqlEventStore:
         *,
         check_ids: bool,
         commit: bool,
-    ) -> tuple[list[Outcome], int]:
-        """Decide and write; outcomes and the new head position (0 when nothing was written)."""
+    ) -> tuple[list[Outcome], Head]:
+        """Decide and write; outcomes and the new head (the same when nothing was written)."""
         find = partial(self._find, connection)
         suspects = accepted if check_ids else behind(accepted, state)
         if suspects:
@@ -206,11 +221,11 @@ class SqlEventStore:
         batch = Batch(head, state, self._clock(), find)
         outcomes = [batch.decide(each) for each in transactions]
         if not batch.rows:
-            return outcomes, 0
+            return outcomes, head
         project = partial(self._project, connection, batch.events) if self._projections else None
         end = Head(batch.position, batch.hash, batch.recorded_at)
         self._backend.write(connection, changes.collect(batch), end, project, commit=commit)
-        return outcomes, batch.position
+        return outcomes, end
 
     def _find(self, connection: Connection, transaction: Transaction) -> list[RecordedEvent]:
         ids = [event.event_id for append in transaction for event in append.events]

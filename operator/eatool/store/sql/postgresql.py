@@ -4,15 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Sequence
 from datetime import UTC, datetime
-from typing import Any, Final, cast
+from typing import Any, Final, NamedTuple, cast
 from uuid import UUID
 
 import psycopg
 from sqlalchemy import Connection, Engine
 
 from eatool.store.arbiter import KeyHold, LogState, StreamHead
-from eatool.store.encoding import StoredEvent, category_of, time_text
-from eatool.store.port import Head
+from eatool.store.encoding import StoredEvent, time_text
+from eatool.store.port import LOOKBACK, Head
 from eatool.store.sql.backend import EVENT_COLUMNS
 from eatool.store.sql.changes import Rows, Wanted
 
@@ -44,16 +44,23 @@ _PAGE_OF_PARTITIONS = " ".join(
         "WHERE position > %s AND partition = ANY(%s::smallint[]) ORDER BY position LIMIT %s",
     )
 )
+# ``recorded_at`` never decreases with the position: bisection needs no index.
 _POSITION_AT = (
-    "SELECT position FROM event WHERE recorded_at <= %s "
-    "ORDER BY recorded_at DESC, position DESC LIMIT 1"
+    "WITH RECURSIVE search (low, high) AS ("
+    "SELECT 0::bigint, position FROM log WHERE id = 1 UNION ALL "
+    "SELECT CASE WHEN recorded_at <= %(time)s THEN position ELSE low END, "
+    "CASE WHEN recorded_at <= %(time)s THEN high ELSE position - 1 END "
+    "FROM search JOIN event ON position = (low + high + 1) / 2 WHERE low < high"
+    ") SELECT low FROM search WHERE low = high"
 )
 _NULL = "\\N"
 _HEAD = "SELECT position, hash, recorded_at FROM log WHERE id = 1"
 _LOCK = f"{_HEAD} FOR UPDATE"
 # One statement for all that constraints look at; ``kind`` says which table a row is of.
 _STATE = (
-    "SELECT 's' AS kind, stream_id AS a, '' AS b, '' AS c, version AS n, alive AS yes "
+    "SELECT 's' AS kind, stream_id AS a, '' AS b, '' AS c, ("
+    "SELECT version FROM event WHERE event.stream_id = stream.stream_id "
+    "ORDER BY version DESC LIMIT 1) AS n, alive AS yes "
     "FROM stream WHERE stream_id = ANY(%s) "
     "UNION ALL SELECT 'k', key, holder, '', 0, live FROM unique_key WHERE key = ANY(%s) "
     "UNION ALL SELECT 'k', key, holder, '', 0, live FROM unique_key "
@@ -62,46 +69,24 @@ _STATE = (
 )
 # One stream and no keys is the common case; scalars spare the driver four arrays.
 _STATE_OF_ONE = (
-    "SELECT 's' AS kind, stream_id AS a, '' AS b, '' AS c, version AS n, alive AS yes "
+    "SELECT 's' AS kind, stream_id AS a, '' AS b, '' AS c, ("
+    "SELECT version FROM event WHERE event.stream_id = stream.stream_id "
+    "ORDER BY version DESC LIMIT 1) AS n, alive AS yes "
     "FROM stream WHERE stream_id = %s "
     "UNION ALL SELECT 'k', key, holder, '', 0, live FROM unique_key WHERE holder = %s AND live "
     "UNION ALL SELECT 'r', source, field, target, 0, hard FROM reference WHERE source = %s"
 )
 _REFERRERS = "SELECT source, target FROM reference WHERE target = ANY(%s)"
-_TYPES = "SELECT category, type, position FROM type_head WHERE category = ANY(%s)"
-_ON_STREAM = (
-    "ON CONFLICT (stream_id) DO UPDATE SET version = excluded.version, alive = excluded.alive"
+_TYPES = (
+    "SELECT stream_id, type, position FROM event WHERE position > "
+    "greatest(%s, (SELECT position FROM log WHERE id = 1) - %s) ORDER BY position"
 )
-_ON_TYPE = "ON CONFLICT (category, type) DO UPDATE SET position = excluded.position"
 _MOVE_HEAD = "UPDATE log SET position = %s, hash = %s, recorded_at = %s WHERE id = 1"
-# One event is the common case: everything it needs in one statement.
-_PUT_ONE = " ".join(
-    (
-        "WITH new_event AS (",
-        INSERT_EVENT,
-        "), new_stream AS (INSERT INTO stream (stream_id, version, alive, category)",
-        "VALUES (%s, %s, %s, %s)",
-        _ON_STREAM,
-        ") INSERT INTO type_head (category, type, position) VALUES (%s, %s, %s)",
-        _ON_TYPE,
-    )
-)
-_PUT_ONE_AND_HEAD = " ".join(
-    (
-        _PUT_ONE.replace(") INSERT INTO type_head", "), new_type AS (INSERT INTO type_head"),
-        ")",
-        _MOVE_HEAD,
-    )
-)
-_PUT_HEADS = " ".join(
-    (
-        "WITH new_stream AS (INSERT INTO stream (stream_id, version, alive, category)",
-        "SELECT * FROM unnest(%s::text[], %s::bigint[], %s::bool[], %s::text[])",
-        _ON_STREAM,
-        ") INSERT INTO type_head (category, type, position)",
-        "SELECT * FROM unnest(%s::text[], %s::text[], %s::bigint[])",
-        _ON_TYPE,
-    )
+# One event is the common case: it and the head in one statement.
+_PUT_ONE_AND_HEAD = f"WITH new_event AS ({INSERT_EVENT}) {_MOVE_HEAD}"
+_PUT_STREAMS = (
+    "INSERT INTO stream (stream_id, alive) SELECT * FROM unnest(%s::text[], %s::bool[]) "
+    "ON CONFLICT (stream_id) DO UPDATE SET alive = excluded.alive"
 )
 _PUT_KEYS = (
     "INSERT INTO unique_key (key, holder, live) "
@@ -118,6 +103,9 @@ _DROP_REFERENCES = (
 )
 
 
+_Cursor = psycopg.Cursor[tuple[Any, ...]]
+
+
 class PostgresqlBackend:
     """See :class:`~eatool.store.sql.backend.Backend`."""
 
@@ -125,38 +113,23 @@ class PostgresqlBackend:
         """Autocommit, as far as the driver knows: its own BEGIN would be one more round trip."""
         return engine.execution_options(isolation_level="AUTOCOMMIT").connect()
 
-    def lock(self, connection: Connection, wanted: Wanted, *, begin: bool) -> tuple[Head, LogState]:
+    def lock(self, connection: Connection, wanted: Wanted, state: LogState, *, begin: bool) -> Head:
         """One round trip; each statement after the lock sees what its last owner committed."""
         raw = _raw(connection)
-        appended = list(wanted.appended)
         with raw.pipeline():
             if begin:
                 raw.execute("BEGIN ISOLATION LEVEL READ COMMITTED")
             head = raw.execute(_LOCK)
-            if len(appended) == len(wanted.streams) == 1 and not wanted.keys:
-                rows = raw.execute(_STATE_OF_ONE, (*appended, *appended, *appended))
-            else:
-                rows = raw.execute(
-                    _STATE, (list(wanted.streams), list(wanted.keys), appended, appended)
-                )
-            referrers = types = None
-            if wanted.deleted:
-                referrers = raw.execute(_REFERRERS, (list(wanted.deleted),))
-            if wanted.categories:
-                types = raw.execute(_TYPES, (list(wanted.categories),))
-        state = LogState()
-        for kind, a, b, c, number, yes in rows:
-            if kind == "s":
-                state.streams[a] = StreamHead(number, yes)
-            elif kind == "k":
-                state.put_key(a, KeyHold(b, yes))
-            else:
-                state.put_reference(a, (b, c, yes))
-        for source, target in referrers or ():
-            state.referrers.setdefault(target, set()).add(source)
-        for category, type_, position in types or ():
-            state.type_heads.setdefault(category, {})[type_] = position
-        return _head(head.fetchone()), state
+            answers = _ask(raw, wanted)
+        _take(answers, state)
+        return _head(head.fetchone())
+
+    def load(self, connection: Connection, wanted: Wanted, state: LogState) -> None:
+        """See :class:`~eatool.store.sql.backend.Backend`."""
+        raw = _raw(connection)
+        with raw.pipeline():
+            answers = _ask(raw, wanted)
+        _take(answers, state)
 
     def write(
         self,
@@ -215,12 +188,49 @@ class PostgresqlBackend:
 
     def position_at(self, connection: Connection, time: datetime) -> int:
         """See :class:`~eatool.store.sql.backend.Backend`."""
-        row = _raw(connection).execute(_POSITION_AT, (time,)).fetchone()
+        row = _raw(connection).execute(_POSITION_AT, {"time": time}).fetchone()
         return 0 if row is None else int(row[0])
 
 
 def _raw(connection: Connection) -> psycopg.Connection[tuple[Any, ...]]:
     return cast(psycopg.Connection[tuple[Any, ...]], connection.connection.driver_connection)
+
+
+class _Answers(NamedTuple):
+    """Results of :func:`_ask`, by table; ``None`` where nothing was asked."""
+
+    state: _Cursor | None
+    referrers: _Cursor | None
+    types: _Cursor | None
+
+
+def _ask(raw: psycopg.Connection[tuple[Any, ...]], wanted: Wanted) -> _Answers:
+    """Send the queries for what is wanted; in the caller's pipeline."""
+    state = referrers = types = None
+    appended = list(wanted.appended)
+    if len(appended) == len(wanted.streams) == 1 and not wanted.keys:
+        state = raw.execute(_STATE_OF_ONE, (*appended, *appended, *appended))
+    elif wanted.streams or wanted.keys or appended:
+        state = raw.execute(_STATE, (list(wanted.streams), list(wanted.keys), appended, appended))
+    if wanted.deleted:
+        referrers = raw.execute(_REFERRERS, (list(wanted.deleted),))
+    if wanted.decided_at is not None:
+        types = raw.execute(_TYPES, (wanted.decided_at, LOOKBACK))
+    return _Answers(state, referrers, types)
+
+
+def _take(answers: _Answers, state: LogState) -> None:
+    for kind, a, b, c, number, yes in answers.state or ():
+        if kind == "s":
+            state.streams[a] = StreamHead(number, yes)
+        elif kind == "k":
+            state.put_key(a, KeyHold(b, yes))
+        else:
+            state.put_reference(a, (b, c, yes))
+    for source, target in answers.referrers or ():
+        state.referrers.setdefault(target, set()).add(source)
+    for row in answers.types or ():
+        state.put_type(*row)
 
 
 def _columns(rows: Sequence[tuple[object, ...]]) -> list[list[object]]:
@@ -236,24 +246,16 @@ def _put(
 ) -> None:
     """Write the rows, and the head when ``end`` is given; in the caller's pipeline."""
     cursor = raw.cursor()
-    streams = [
-        (stream_id, head.version, head.alive, category_of(stream_id))
-        for stream_id, head in rows.streams
-    ]
-    types = [(*key, position) for key, position in rows.types]
-    if len(rows.events) == 1:
-        parameters = (*rows.events[0], *streams[0], *types[0])
-        if end is None:
-            cursor.execute(_PUT_ONE, parameters)
-        else:
-            cursor.execute(_PUT_ONE_AND_HEAD, (*parameters, *end))
+    if len(rows.events) == 1 and end is not None:
+        cursor.execute(_PUT_ONE_AND_HEAD, (*rows.events[0], *end))
     else:
         if with_events:
             for event in rows.events:
                 cursor.execute(INSERT_EVENT, event)
-        cursor.execute(_PUT_HEADS, _columns(streams) + _columns(types))
         if end is not None:
             cursor.execute(_MOVE_HEAD, end)
+    if rows.streams:
+        cursor.execute(_PUT_STREAMS, _columns(rows.streams))
     if rows.keys:
         cursor.execute(_PUT_KEYS, _columns([(key, *hold) for key, hold in rows.keys]))
     if rows.dropped:

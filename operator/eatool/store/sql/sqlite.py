@@ -13,8 +13,8 @@ import orjson
 from sqlalchemy import Connection, Engine
 
 from eatool.store.arbiter import KeyHold, LogState, StreamHead
-from eatool.store.encoding import StoredEvent, category_of
-from eatool.store.port import Head
+from eatool.store.encoding import StoredEvent
+from eatool.store.port import LOOKBACK, Head
 from eatool.store.sql.backend import EVENT_COLUMNS
 from eatool.store.sql.changes import Rows, Wanted
 
@@ -39,16 +39,25 @@ _PAGE_OF_PARTITIONS = " ".join(
         "ORDER BY position LIMIT ?",
     )
 )
+# ``recorded_at`` never decreases with the position: bisection needs no index.
 _POSITION_AT = (
-    "SELECT position FROM event WHERE recorded_at <= ? "
-    "ORDER BY recorded_at DESC, position DESC LIMIT 1"
+    "WITH RECURSIVE search (low, high) AS ("
+    "SELECT 0, position FROM log WHERE id = 1 UNION ALL "
+    "SELECT CASE WHEN recorded_at <= ?1 THEN position ELSE low END, "
+    "CASE WHEN recorded_at <= ?1 THEN high ELSE position - 1 END "
+    "FROM search JOIN event ON position = (low + high + 1) / 2 WHERE low < high"
+    ") SELECT low FROM search WHERE low = high"
 )
 _HEAD = "SELECT position, hash, recorded_at FROM log WHERE id = 1"
 _STREAMS = (
-    "SELECT stream_id, version, alive FROM stream WHERE stream_id IN "
+    "SELECT stream_id, (SELECT max(version) FROM event WHERE event.stream_id = stream.stream_id), "
+    "alive FROM stream WHERE stream_id IN "
     "(SELECT value FROM json_each(?))"
 )
-_STREAM = "SELECT stream_id, version, alive FROM stream WHERE stream_id = ?"
+_STREAM = (
+    "SELECT stream_id, (SELECT max(version) FROM event WHERE event.stream_id = stream.stream_id), "
+    "alive FROM stream WHERE stream_id = ?"
+)
 _KEYS = (
     "SELECT key, holder, live FROM unique_key WHERE key IN (SELECT value FROM json_each(?1)) "
     "UNION SELECT key, holder, live FROM unique_key "
@@ -60,16 +69,12 @@ _REFERENCES = (
 )
 _REFERRERS = "SELECT source, target FROM reference WHERE target IN (SELECT value FROM json_each(?))"
 _TYPES = (
-    "SELECT category, type, position FROM type_head WHERE category IN "
-    "(SELECT value FROM json_each(?))"
+    "SELECT stream_id, type, position FROM event WHERE position > "
+    "max(?, (SELECT position FROM log WHERE id = 1) - ?) ORDER BY position"
 )
 _PUT_STREAM = (
-    "INSERT INTO stream (stream_id, version, alive, category) VALUES (?, ?, ?, ?) "
-    "ON CONFLICT (stream_id) DO UPDATE SET version = excluded.version, alive = excluded.alive"
-)
-_PUT_TYPE = (
-    "INSERT INTO type_head (category, type, position) VALUES (?, ?, ?) "
-    "ON CONFLICT (category, type) DO UPDATE SET position = excluded.position"
+    "INSERT INTO stream (stream_id, alive) VALUES (?, ?) "
+    "ON CONFLICT (stream_id) DO UPDATE SET alive = excluded.alive"
 )
 _PUT_KEY = (
     "INSERT INTO unique_key (key, holder, live) VALUES (?, ?, ?) "
@@ -87,29 +92,37 @@ class SqliteBackend:
         """See :class:`~eatool.store.sql.backend.Backend`."""
         return engine.connect()
 
-    def lock(self, connection: Connection, wanted: Wanted, *, begin: bool) -> tuple[Head, LogState]:
+    def lock(self, connection: Connection, wanted: Wanted, state: LogState, *, begin: bool) -> Head:
         """The transaction is the lock: it begins with ``BEGIN IMMEDIATE``."""
         if begin:
             connection.begin()
+        head = self.head(connection)
+        self.load(connection, wanted, state)
+        return head
+
+    def load(self, connection: Connection, wanted: Wanted, state: LogState) -> None:
+        """See :class:`~eatool.store.sql.backend.Backend`."""
         cursor = _cursor(connection)
-        head = _head(cursor.execute(_HEAD))
-        state = LogState()
-        if len(wanted.streams) == 1:
-            cursor.execute(_STREAM, tuple(wanted.streams))
-        else:
-            cursor.execute(_STREAMS, (_array(wanted.streams),))
-        for stream_id, version, alive in cursor:
-            state.streams[stream_id] = StreamHead(version, bool(alive))
-        existing = [stream_id for stream_id in wanted.appended if stream_id in state.streams]
+        if wanted.streams:
+            self._load_streams(cursor, state, wanted.streams)
+        existing = [each for each in wanted.appended if each in state.streams]
         if existing or wanted.keys:
             self._load_holds(cursor, state, wanted, existing)
         if wanted.deleted:
             for source, target in cursor.execute(_REFERRERS, (_array(wanted.deleted),)):
                 state.referrers.setdefault(target, set()).add(source)
-        if wanted.categories:
-            for category, type_, position in cursor.execute(_TYPES, (_array(wanted.categories),)):
-                state.type_heads.setdefault(category, {})[type_] = position
-        return head, state
+        if wanted.decided_at is not None:
+            for row in cursor.execute(_TYPES, (wanted.decided_at, LOOKBACK)):
+                state.put_type(*row)
+
+    @staticmethod
+    def _load_streams(cursor: sqlite3.Cursor, state: LogState, streams: set[str]) -> None:
+        if len(streams) == 1:
+            cursor.execute(_STREAM, tuple(streams))
+        else:
+            cursor.execute(_STREAMS, (_array(streams),))
+        for stream_id, version, alive in cursor:
+            state.streams[stream_id] = StreamHead(version, bool(alive))
 
     @staticmethod
     def _load_holds(
@@ -133,14 +146,8 @@ class SqliteBackend:
         """See :class:`~eatool.store.sql.backend.Backend`."""
         cursor = _cursor(connection)
         cursor.executemany(INSERT_EVENT, event_rows(rows.events))
-        cursor.executemany(
-            _PUT_STREAM,
-            [
-                (stream_id, head.version, head.alive, category_of(stream_id))
-                for stream_id, head in rows.streams
-            ],
-        )
-        cursor.executemany(_PUT_TYPE, [(*key, position) for key, position in rows.types])
+        if rows.streams:
+            cursor.executemany(_PUT_STREAM, rows.streams)
         if rows.keys:
             cursor.executemany(_PUT_KEY, [(key, *hold) for key, hold in rows.keys])
         if rows.dropped:
@@ -154,8 +161,7 @@ class SqliteBackend:
             )
         if project is not None:
             project()
-        recorded_at = None if head.recorded_at is None else _time(head.recorded_at)
-        cursor.execute(_MOVE_HEAD, (head.position, head.hash, recorded_at))
+        cursor.execute(_MOVE_HEAD, _head_row(head))
         if commit:
             connection.commit()
 
@@ -189,8 +195,8 @@ class SqliteBackend:
 
     def position_at(self, connection: Connection, time: datetime) -> int:
         """See :class:`~eatool.store.sql.backend.Backend`."""
-        row = _cursor(connection).execute(_POSITION_AT, (_time(time),)).fetchone()
-        return 0 if row is None else int(row[0])
+        (position,) = _cursor(connection).execute(_POSITION_AT, (_time(time),)).fetchone()
+        return int(position)
 
 
 def _cursor(connection: Connection) -> sqlite3.Cursor:
@@ -211,6 +217,11 @@ def _head(cursor: sqlite3.Cursor) -> Head:
         raise sqlite3.OperationalError("no such table: log is not initialised")
     position, digest, recorded_at = row
     return Head(position, digest, None if recorded_at is None else _parse_time(recorded_at))
+
+
+def _head_row(head: Head) -> tuple[int, bytes, str | None]:
+    recorded_at = None if head.recorded_at is None else _time(head.recorded_at)
+    return head.position, head.hash, recorded_at
 
 
 @lru_cache(maxsize=16)  # all events of a commit share their time

@@ -63,22 +63,17 @@ event = Table(
     UniqueConstraint("stream_id", "version"),
     UniqueConstraint("event_id"),
 )
-Index(None, event.c.partition, event.c.position)
-Index(None, event.c.recorded_at)
 Index(None, event.c.correlation_id)
 
-#: Newest version of each stream; ``alive`` is false after a deletion.
+#: All streams; ``alive`` is false after a deletion. Written only when that changes: the version
+#: of a stream is the newest in ``event``.
 stream = Table(
     "stream",
     metadata,
     Column("stream_id", Text, primary_key=True),
-    Column("version", BigInteger, nullable=False),
     Column("alive", Boolean, nullable=False),
-    Column("category", Text, nullable=False),
-    postgresql_with={"fillfactor": "80"},
     sqlite_with_rowid=False,
 )
-Index(None, stream.c.category)
 
 #: Reservations of unique keys. ``live`` is false after release: who held it last stays known.
 unique_key = Table(
@@ -102,15 +97,3 @@ reference = Table(
     sqlite_with_rowid=False,
 )
 Index(None, reference.c.target)
-
-#: Newest position of each event type in each category: append conditions, and which types
-#: the log holds at all, without reading the log.
-type_head = Table(
-    "type_head",
-    metadata,
-    Column("category", Text, primary_key=True),
-    Column("type", String(100), primary_key=True),
-    Column("position", BigInteger, nullable=False),
-    postgresql_with={"fillfactor": "50"},
-    sqlite_with_rowid=False,
-)

@@ -64,8 +64,6 @@ def _event() -> None:
         sa.UniqueConstraint("stream_id", "version", name=op.f("uq_event_stream_id_version")),
         sa.UniqueConstraint("event_id", name=op.f("uq_event_event_id")),
     )
-    op.create_index(op.f("ix_event_partition_position"), "event", ["partition", "position"])
-    op.create_index(op.f("ix_event_recorded_at"), "event", ["recorded_at"])
     op.create_index(op.f("ix_event_correlation_id"), "event", ["correlation_id"])
 
 
@@ -73,13 +71,9 @@ def _derived() -> None:
     op.create_table(
         "stream",
         sa.Column("stream_id", sa.Text(), primary_key=True),
-        sa.Column("version", sa.BigInteger(), nullable=False),
         sa.Column("alive", sa.Boolean(), nullable=False),
-        sa.Column("category", sa.Text(), nullable=False),
-        postgresql_with={"fillfactor": "80"},
         sqlite_with_rowid=False,
     )
-    op.create_index(op.f("ix_stream_category"), "stream", ["category"])
     op.create_table(
         "unique_key",
         sa.Column("key", sa.Text(), primary_key=True),
@@ -97,14 +91,6 @@ def _derived() -> None:
         sqlite_with_rowid=False,
     )
     op.create_index(op.f("ix_reference_target"), "reference", ["target"])
-    op.create_table(
-        "type_head",
-        sa.Column("category", sa.Text(), primary_key=True),
-        sa.Column("type", sa.String(100), primary_key=True),
-        sa.Column("position", sa.BigInteger(), nullable=False),
-        postgresql_with={"fillfactor": "50"},
-        sqlite_with_rowid=False,
-    )
 
 
 def _guard_sqlite() -> None:

@@ -204,6 +204,11 @@ CROSS_FIELD: list[tuple[str, dict[str, Any], str]] = [
 ]
 
 
+def test_field_names_are_texts() -> None:
+    spec: dict[Any, Any] = {1: 2, "name": "Acme"}
+    assert complaints("Organization", spec) == ["FORMAT spec[1]: must be named by a text"]
+
+
 @pytest.mark.parametrize(("kind", "spec", "message"), CROSS_FIELD)
 def test_fields_that_do_not_go_together(kind: str, spec: dict[str, Any], message: str) -> None:
     assert complaints(kind, spec) == [message]

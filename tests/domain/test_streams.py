@@ -46,6 +46,25 @@ def test_fold_refuses_events_of_other_kinds_and_releases() -> None:
             fold(KIND, REF, [(foreign, CREATED.to_data(), 1)])
 
 
+def test_fold_names_the_fields_it_cannot_read_but_not_their_values() -> None:
+    data = CREATED.to_data()
+    data["entity"] = {**data["entity"], "contacts": ["s3cr3t"], "name": None}
+    with pytest.raises(UnknownEventType) as caught:
+        fold(KIND, REF, [("OrganizationCreated.v1", data, 1)])
+    assert str(caught.value).startswith(
+        "OrganizationCreated.v1: this release cannot read contacts.0, name; "
+    )
+    assert caught.value.__context__ is None
+
+
+def test_fold_needs_nothing_of_a_deleted_entity() -> None:
+    stream = [
+        ("OrganizationCreated.v1", CREATED.to_data(), 1),
+        ("OrganizationDeleted.v1", {"entity": {"obsolete": 1}, "changes": {}}, 2),
+    ]
+    assert fold(KIND, REF, stream) == EntityState(REF, 2)
+
+
 def test_evolve_refuses_what_cannot_follow() -> None:
     alive = evolve(EntityState(REF), CREATED)
     with pytest.raises(BrokenStream):

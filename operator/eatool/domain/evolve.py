@@ -6,6 +6,8 @@ from collections.abc import Iterable
 from dataclasses import replace
 from typing import Any
 
+from pydantic import ValidationError
+
 from eatool.domain.decision import EntityState
 from eatool.domain.events import Created, Deleted, EntityEvent, JsonObject
 from eatool.domain.identity import EntityRef
@@ -15,6 +17,24 @@ from eatool.domain.upcasting import UnknownEventType
 
 class BrokenStream(Exception):
     """Events that cannot follow each other: a gap in the versions, an update of nothing."""
+
+
+def read_event(kind: EntityKind, versioned_type: str, data: JsonObject) -> EntityEvent[Any]:
+    """A recorded event, already upcast; ``UnknownEventType`` when this release cannot read it.
+
+    The text names the fields that do not fit, never their values.
+    """
+    event_class = next((cls for cls in kind.events if cls.versioned_type() == versioned_type), None)
+    if event_class is None:
+        raise UnknownEventType(f"{versioned_type}: {kind.kind} of this release has no such event")
+    try:
+        return event_class.from_data(data, kind.spec)
+    except ValidationError as unfit:
+        fields = {".".join(map(str, error["loc"])) for error in unfit.errors(include_input=False)}
+    raise UnknownEventType(
+        f"{versioned_type}: this release cannot read {', '.join(sorted(fields))}; "
+        "its rules became stricter without an upcaster"
+    )
 
 
 def evolve(state: EntityState, event: EntityEvent[Any]) -> EntityState:
@@ -43,9 +63,6 @@ def fold(
     if last is None:
         return EntityState(ref)
     versioned_type, data, _ = last
-    event_class = next((cls for cls in kind.events if cls.versioned_type() == versioned_type), None)
-    if event_class is None:
-        raise UnknownEventType(f"{versioned_type}: {kind.kind} of this release has no such event")
-    if issubclass(event_class, Deleted):
-        return EntityState(ref, version)
-    return EntityState(ref, version, event_class.from_data(data, kind.spec).entity)
+    if versioned_type == kind.event_class(Deleted).versioned_type():
+        return EntityState(ref, version)  # whatever rules its last state once obeyed
+    return EntityState(ref, version, read_event(kind, versioned_type, data).entity)

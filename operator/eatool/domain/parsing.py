@@ -20,6 +20,7 @@ _MESSAGES = {
     "float_type": (Code.FORMAT, "must be a number"),
     "tuple_type": (Code.FORMAT, "must be a list"),
     "dict_type": (Code.FORMAT, "must be a map"),
+    "invalid_key": (Code.FORMAT, "must be named by a text"),
     "model_type": (Code.FORMAT, "must be an object"),
     "enum": (Code.FORMAT, "must be one of {expected}"),
     "finite_number": (Code.RANGE, "must be a finite number"),

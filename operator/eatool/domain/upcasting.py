@@ -17,7 +17,7 @@ from eatool.domain.events import JsonObject
 
 
 class UnknownEventType(LookupError):
-    """An event type or schema version this release cannot read; a newer release wrote it."""
+    """An event this release cannot read: its type, its schema version, or its content."""
 
 
 class BrokenUpcasters(Exception):

@@ -13,10 +13,10 @@ from uuid import UUID
 from pydantic import ValidationError
 
 from eatool.domain.decision import EntityState
-from eatool.domain.evolve import evolve, fold
+from eatool.domain.evolve import evolve, fold, read_event
 from eatool.domain.identity import EntityRef
 from eatool.domain.kind import EntitySpec
-from eatool.domain.kinds import KINDS, event_types
+from eatool.domain.kinds import KINDS
 from eatool.projections.queries import Record
 from eatool.store.port import Head, RecordedEvent
 
@@ -78,9 +78,9 @@ def fold_events(ref: EntityRef, events: Sequence[RecordedEvent]) -> Folded:
 
 
 def _continue(state: EntityState, events: Sequence[RecordedEvent]) -> EntityState:
+    kind = KINDS[state.ref.aggregate_type]
     for event in events:
-        kind, event_class = event_types()[event.type]
-        state = evolve(state, event_class.from_data(event.data, kind.spec))
+        state = evolve(state, read_event(kind, event.type, event.data))
     return state
 
 

@@ -67,3 +67,6 @@ def test_no_value_of_a_spec_is_logged(operator: Operator, site: Site) -> None:
     assert all(
         {"object", "events", "version", "correlation_id"} <= line.keys() for line in recorded
     )
+    site.delete_all()  # for the next level
+    site.await_empty()
+    assert MARK not in operator.log()

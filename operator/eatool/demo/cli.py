@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-import signal
 import time
 from collections.abc import Sequence
 from pathlib import Path
-from types import FrameType
-from typing import NoReturn
 
 import click
 
 from eatool.demo import cluster_story, manifest_story
 from eatool.demo.checking import Verdict
 from eatool.demo.cluster_story import ClusterStory
+from eatool.demo.ending import end_on_signals
 from eatool.demo.failing import DemoError
 from eatool.demo.manifest_story import ManifestStory
 from eatool.demo.parts import Parts
@@ -60,8 +58,7 @@ def demo(
     if stop is not None:
         _stop(stop)
         return
-    for number in (signal.SIGTERM, signal.SIGHUP):
-        signal.signal(number, _end)  # so that what was started is stopped
+    end_on_signals()
     try:
         held = _show(keep, directory, picture, kubernetes=not without_kubernetes)
     except (DemoError, ControlPlaneError) as error:
@@ -146,7 +143,3 @@ def _why_no_kubernetes() -> str | None:
     except BinariesMissingError as error:
         return str(error)
     return None
-
-
-def _end(number: int, _frame: FrameType | None) -> NoReturn:
-    raise SystemExit(128 + number)

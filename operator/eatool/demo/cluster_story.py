@@ -64,7 +64,7 @@ class ClusterStory:
         started = time.monotonic()
         with self._tell.waiting("starting etcd, kube-apiserver and the broker"):
             self._parts.start_broker()
-            self._parts.plane.start()
+            self._parts.start_plane()
         version = self._parts.plane.client().call("GET", "/version")["gitVersion"]
         took = time.monotonic() - started
         self._tell.say(f"Kubernetes API   {version}, ready in {took:.1f} s")

@@ -7,6 +7,7 @@ from types import TracebackType
 from typing import Self
 
 from eatool.demo.broker import Broker
+from eatool.demo.ending import raise_if_lost
 from eatool.demo.operating import OperatorProcess
 from eatool.demo.places import Home
 from eatool.dev.controlplane import ControlPlane
@@ -48,6 +49,12 @@ class Parts:
     def start_broker(self) -> None:
         """Start the MQTT broker."""
         self.broker.start(die_with_parent=not self._keep)
+        raise_if_lost()
+
+    def start_plane(self) -> None:
+        """Start the Kubernetes API."""
+        self.plane.start()
+        raise_if_lost()
 
     def start_operator(self, kubeconfig: Path) -> None:
         """Start the operator, which needs all the others."""
@@ -57,6 +64,7 @@ class Parts:
             broker_url=self.broker.url,
             die_with_parent=not self._keep,
         )
+        raise_if_lost()
 
     def leave_running(self) -> None:
         """Do not stop them at the end."""

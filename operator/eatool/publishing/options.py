@@ -49,8 +49,9 @@ class RelayStatus:
     Attributes:
         position: everything up to here is published or parked, in the partitions held here.
         head: end of the log as of the last read.
-        lag_events: events still to publish; an upper bound while other processes share the
-            destination, because what has not been read yet may be theirs.
+        lag_events: events still to publish in the partitions held here; an upper bound while
+            other processes share the destination, because what has not been read yet may be
+            theirs. 0 without partitions: the whole log is nobody's backlog.
         oldest_unpublished_at: when the oldest event waiting in memory was recorded.
         last_error: why the last session or log read failed, ``None`` since the last success.
 

@@ -154,7 +154,7 @@ class Relay:
         """A snapshot; cheap enough for every scrape."""
         held = self._holdings.held.values()
         oldest = self._dispatcher.oldest_event()
-        read = min((each.progress.read for each in held), default=0)
+        read = min((each.progress.read for each in held), default=self._tail.head)
         return RelayStatus(
             destination=self._destination,
             partitions=len(held),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import json
 from pathlib import Path
 
 import pytest
@@ -55,6 +56,32 @@ def test_items_of_a_list_are_manifests(tmp_path: Path) -> None:
     assert [each.origin for each in load([str(file)])] == [f"{file}:4", f"{file}:5"]
 
 
+def test_json_may_have_tabs_and_escaped_pairs(tmp_path: Path) -> None:
+    spec = {"name": "\N{ROCKET} launch", "description": "a\tb"}
+    written = {
+        "apiVersion": "eatool.io/v1alpha1",
+        "kind": "BusinessCapability",
+        "metadata": {"name": "a", "namespace": None},
+        "spec": spec,
+    }
+    file = tmp_path / "a.json"
+    file.write_text(json.dumps(written, indent="\t"))
+    (found,) = load([str(file)])
+    assert (found.spec, found.ref.namespace) == (spec, "default")
+
+
+def test_anchors_and_merges_repeat_no_key(tmp_path: Path) -> None:
+    head = "apiVersion: eatool.io/v1alpha1, kind: Server"
+    file = tmp_path / "a.yaml"
+    file.write_text(
+        "kind: List\nitems:\n"
+        f"- {{{head}, metadata: {{name: a}}, spec: &a {{hostname: a, environment: dev}}}}\n"
+        f"- {{{head}, metadata: {{name: b}}, spec: &b {{<<: *a, hostname: b}}}}\n"
+        f"- {{{head}, metadata: {{name: c}}, spec: *b}}\n"
+    )
+    assert [each.spec["hostname"] for each in load([str(file)])] == ["a", "b", "b"]
+
+
 def test_empty_documents_are_no_manifests(tmp_path: Path) -> None:
     file = tmp_path / "a.yaml"
     file.write_text("# comment\n---\n" + manifest("Organization", "a") + "---\n---\n")
@@ -76,6 +103,15 @@ def test_dates_stay_text_as_the_api_server_reads_them(tmp_path: Path) -> None:
     [
         ("a: [1\nb: 2\n", 2, "expected ',' or ']'"),
         ("a: 1\nb: 2\na: 3\n", 3, "'a' is given twice"),
+        ("? [a]\n: 1\n", 1, "found unhashable key"),
+        ("a:\n  ? {b: c}\n  : 1\n", 2, "found unhashable key"),
+        ("x:\n  b: {c: 1,\n  c: 2}\n", 3, "'c' is given twice"),
+        ("kind: List\nitems: text\n", 2, "items of a List must be a list"),
+        ("apiVersion: eatool.io/v1alpha1\nkind: [Server]\n", 1, "kind must be one of"),
+        ("[" * 5000, 1, "is nested too deeply"),
+        ('a: "\\ud83d"\n', 1, "is not Unicode text"),
+        (manifest("Organization", "a..b"), 1, "metadata.name"),
+        (manifest("Organization", "a.-b"), 1, "metadata.name"),
         ("just text\n", 1, "is not a manifest"),
         ("apiVersion: v1\nkind: Pod\n", 1, "apiVersion must be eatool.io/v1alpha1, not 'v1'"),
         ("\n\napiVersion: eatool.io/v1alpha1\nkind: Pod\n", 3, "kind must be one of Application,"),

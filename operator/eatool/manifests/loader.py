@@ -14,7 +14,8 @@ from pathlib import Path
 from typing import Any
 
 import yaml
-from yaml.nodes import MappingNode, Node
+from yaml.constructor import ConstructorError
+from yaml.nodes import CollectionNode, MappingNode, Node, ScalarNode, SequenceNode
 
 from eatool.domain.events import JsonObject
 from eatool.domain.fields import NAME_MAX
@@ -23,7 +24,8 @@ from eatool.domain.kind import EntityKind
 from eatool.domain.kinds import KINDS
 
 _SUFFIXES = frozenset({".yaml", ".yml", ".json"})
-_NAME = re.compile(r"[a-z0-9]([a-z0-9.-]*[a-z0-9])?")
+_LABEL = r"[a-z0-9](?:[a-z0-9-]*[a-z0-9])?"
+_NAME = re.compile(rf"{_LABEL}(?:\.{_LABEL})*")
 _KINDS = {kind.kind: kind for kind in KINDS.values()}
 _API_VERSION = f"{EntityKind.api_group}/{EntityKind.api_version}"
 
@@ -63,23 +65,20 @@ class _WrongShape(Exception):
 
 
 class _Loader(yaml.SafeLoader):
-    """YAML as the Kubernetes API reads it: dates stay strings, a repeated key is an error."""
+    """YAML as the Kubernetes API reads it: dates stay strings."""
 
     yaml_implicit_resolvers = {  # noqa: RUF012 - the name and shape are PyYAML's
         first: [(tag, regexp) for tag, regexp in resolvers if tag != "tag:yaml.org,2002:timestamp"]
         for first, resolvers in yaml.SafeLoader.yaml_implicit_resolvers.items()
     }
 
-    def construct_mapping(self, node: Any, deep: bool = False) -> dict[Any, Any]:
-        if isinstance(node, MappingNode):
-            seen: set[str] = set()
-            for key, _ in node.value:
-                if key.value in seen:
-                    raise yaml.constructor.ConstructorError(
-                        None, None, f"key {key.value!r} is given twice", key.start_mark
-                    )
-                seen.add(key.value)
-        return super().construct_mapping(node, deep=deep)
+    def construct_scalar(self, node: Any) -> str:
+        text = str(super().construct_scalar(node))
+        try:
+            # JSON escapes what lies beyond 16 bits as a pair of surrogates.
+            return text.encode("utf-16", "surrogatepass").decode("utf-16")
+        except UnicodeDecodeError:
+            raise ConstructorError(None, None, "is not Unicode text", node.start_mark) from None
 
 
 def load(
@@ -119,11 +118,8 @@ def _sources(
 ) -> Iterator[tuple[str, str]]:
     """Name and text of every input."""
     for given in paths:
-        if given == "-":
-            yield "<stdin>", sys.stdin.read()
-            continue
         root = Path(given)
-        if root.is_dir():
+        if given != "-" and root.is_dir():
             pattern = "**/*" if recursive else "*"
             files = sorted(f for f in root.glob(pattern) if f.suffix in _SUFFIXES and f.is_file())
             if not files:
@@ -131,25 +127,33 @@ def _sources(
         else:
             files = [root]
         for file in files:
+            name = "<stdin>" if given == "-" else str(file)
             try:
-                yield str(file), file.read_text(encoding="utf-8")
+                yield name, sys.stdin.read() if given == "-" else file.read_text(encoding="utf-8")
             except OSError as error:
-                errors.append(LoadError(str(file), error.strerror or str(error)))
+                errors.append(LoadError(name, error.strerror or str(error)))
             except UnicodeDecodeError:
-                errors.append(LoadError(str(file), "is not UTF-8 text"))
+                errors.append(LoadError(name, "is not UTF-8 text"))
 
 
 def _documents(name: str, text: str, *, errors: list[LoadError]) -> Iterator[tuple[str, object]]:
     """Every document with its ``file:line``; items of a ``List`` count as documents."""
+    if name.endswith(".json"):
+        text = text.replace("\t", " ")  # YAML, unlike JSON, takes no tabs between tokens
     try:
         loader = _Loader(text)
         try:
             while loader.check_node():
-                for item in _items(loader.get_node()):
+                items = _items(loader.get_node())
+                # On nodes as written: constructing copies what "<<" merges into them.
+                repeated = [_repeated_key(item) for item in items]
+                for item, problem in zip(items, repeated, strict=True):
                     origin = f"{name}:{item.start_mark.line + 1}"
                     try:
+                        if problem is not None:
+                            raise problem
                         document = loader.construct_document(item)
-                    except yaml.constructor.ConstructorError as error:
+                    except ConstructorError as error:
                         errors.append(_yaml_error(name, error))
                     else:
                         if document is not None:
@@ -158,6 +162,8 @@ def _documents(name: str, text: str, *, errors: list[LoadError]) -> Iterator[tup
             loader.dispose()
     except yaml.MarkedYAMLError as error:
         errors.append(_yaml_error(name, error))
+    except RecursionError:
+        errors.append(LoadError(f"{name}:1", "is nested too deeply"))
     except yaml.reader.ReaderError as error:
         line = text.count("\n", 0, error.position) + 1
         errors.append(LoadError(f"{name}:{line}", error.reason))
@@ -173,11 +179,36 @@ def _items(node: Node | None) -> Sequence[Node]:
         return []
     if not isinstance(node, MappingNode):
         return [node]
-    fields = {key.value: value for key, value in node.value}
-    if "kind" in fields and fields["kind"].value == "List" and "items" in fields:
-        items: Sequence[Node] = fields["items"].value
-        return items
-    return [node]
+    fields = {key.value: value for key, value in node.value if isinstance(key, ScalarNode)}
+    kind, items = fields.get("kind"), fields.get("items")
+    if kind is None or kind.value != "List" or items is None:
+        return [node]
+    if not isinstance(items, SequenceNode):
+        raise ConstructorError(None, None, "items of a List must be a list", items.start_mark)
+    found: Sequence[Node] = items.value
+    return found
+
+
+def _repeated_key(root: Node) -> ConstructorError | None:
+    nodes, seen = [root], set()
+    while nodes:
+        node = nodes.pop()
+        if not isinstance(node, CollectionNode) or id(node) in seen:
+            continue
+        seen.add(id(node))
+        if isinstance(node, SequenceNode):
+            nodes.extend(node.value)
+            continue
+        keys: set[str] = set()
+        for key, value in node.value:
+            nodes.append(value)
+            if not isinstance(key, ScalarNode):
+                continue
+            if key.value in keys:
+                problem = f"key {key.value!r} is given twice"
+                return ConstructorError(None, None, problem, key.start_mark)
+            keys.add(key.value)
+    return None
 
 
 def _manifest(document: object, origin: str, namespace: str) -> Manifest | LoadError:
@@ -193,15 +224,15 @@ def _read_manifest(document: object, origin: str, namespace: str) -> Manifest:
     if document.get("apiVersion") != _API_VERSION:
         given = document.get("apiVersion")
         raise _WrongShape(f"apiVersion must be {_API_VERSION}, not {given!r}")
-    if document.get("kind") not in _KINDS:
+    kind = _KINDS.get(str(document.get("kind")))
+    if kind is None:
         legal = ", ".join(sorted(_KINDS))
         raise _WrongShape(f"kind must be one of {legal}, not {document.get('kind')!r}")
-    kind = _KINDS[document["kind"]]
     metadata = document.get("metadata")
     if not isinstance(metadata, dict):
         raise _WrongShape("metadata must be a mapping with a name")
     ref = kind.ref(
-        _name("namespace", metadata.get("namespace", namespace)),
+        _name("namespace", metadata.get("namespace") or namespace),
         _name("name", metadata.get("name")),
     )
     spec, annotations = document.get("spec"), metadata.get("annotations") or {}
@@ -217,8 +248,8 @@ def _read_manifest(document: object, origin: str, namespace: str) -> Manifest:
 def _name(field_name: str, value: object) -> str:
     if not isinstance(value, str) or not _NAME.fullmatch(value) or len(value) > NAME_MAX:
         raise _WrongShape(
-            f"metadata.{field_name} must be 1 to {NAME_MAX} lower-case letters, digits, '-' or "
-            "'.', and begin and end with a letter or digit"
+            f"metadata.{field_name} must be 1 to {NAME_MAX} lower-case letters, digits, inner '-' "
+            "and '.', each part between dots beginning and ending with a letter or digit"
         )
     return value
 

@@ -98,11 +98,11 @@ def make_relay(
 
 
 @asynccontextmanager
-async def running(*relays: Relay) -> AsyncIterator[None]:
+async def running(*relays: Relay) -> AsyncIterator[tuple[Relay, ...]]:
     """Run relays for the length of a block; an error of one of them fails the test."""
     tasks = [asyncio.create_task(relay.run()) for relay in relays]
     try:
-        yield
+        yield relays
     finally:
         for relay in relays:
             await relay.stop()

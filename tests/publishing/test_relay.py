@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import threading
+import time
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 import orjson
 import pytest
@@ -20,19 +23,21 @@ from tests.publishing.support import (
     until,
 )
 
-from eatool.publishing.breaker import CircuitState
-from eatool.publishing.checkpoints import Cursor
+from eatool.publishing.breaker import BreakerPolicy, CircuitState
+from eatool.publishing.checkpoints import Claim, Cursor, ParkedStream
 from eatool.publishing.checkpoints_memory import MemoryCheckpoints
-from eatool.publishing.memory import MemoryBroker, Verdict
+from eatool.publishing.memory import MemoryBroker, MemoryPublisher, Verdict
 from eatool.publishing.observer import NullObserver
 from eatool.publishing.port import (
     Message,
     PermanentPublishError,
     PublishError,
+    SessionLost,
     TransientPublishError,
 )
 from eatool.store.encoding import StoredEvent
 from eatool.store.memory import MemoryEventStore
+from eatool.store.port import StoreUnavailable
 
 
 @pytest.fixture
@@ -348,6 +353,205 @@ async def test_event_that_cannot_be_encoded_parks_its_stream(
     assert checkpoints.parked("test")[0].reason == "cannot be encoded: RuntimeError"
 
 
+async def test_event_that_ends_every_session_parks_its_stream_only(
+    store: MemoryEventStore, writer: Writer, checkpoints: MemoryCheckpoints
+) -> None:
+    broker = MemoryBroker()
+    broker.verdict = _refuse(stream(7), SessionLost("malformed packet"))
+    writer.write(map(stream, range(20)), rounds=2)
+    relay = make_relay(store, broker.publisher, checkpoints)
+    async with running(relay):
+        while not relay.status().parked:  # events that pass are what it is compared with
+            writer.write([stream(1)])
+            await asyncio.sleep(0.02)
+        await until(lambda: relay.status().lag_events == 0)
+    (parked,) = checkpoints.parked("test")
+    assert (parked.stream_id, parked.first_version) == (stream(7), 1)
+    assert "malformed packet" in parked.reason
+    expected = {name: version for name, version in writer.versions.items() if name != stream(7)}
+    assert_complete_and_ordered(arrivals(broker.delivered), expected)
+
+
+async def test_lone_event_is_not_blamed_for_ended_sessions(
+    store: MemoryEventStore, writer: Writer, checkpoints: MemoryCheckpoints
+) -> None:
+    broker = MemoryBroker()
+    broker.verdict = _refuse(stream(7), SessionLost("going down"))
+    writer.write([stream(7)])
+    relay = make_relay(store, broker.publisher, checkpoints)
+    async with running(relay):
+        await until(lambda: broker.connections > 10)
+        assert relay.status().parked == 0
+        broker.verdict = lambda _message: None
+        await until(lambda: len(broker.delivered) == 1)
+
+
+async def test_flapping_broker_parks_nothing(
+    store: MemoryEventStore, writer: Writer, checkpoints: MemoryCheckpoints
+) -> None:
+    broker = MemoryBroker()
+    asked = 0
+
+    def flapping(_message: Message) -> PublishError | None:
+        nonlocal asked
+        asked += 1
+        return SessionLost("crashed") if asked < 200 and asked % 7 else None
+
+    broker.verdict = flapping
+    writer.write(map(stream, range(3)), rounds=20)
+    relay = make_relay(
+        store,
+        broker.publisher,
+        checkpoints,
+        options=replace(QUICK, breaker=BreakerPolicy(base=0.001, cap=0.002)),
+    )
+    async with running(relay):
+        await until(lambda: len(broker.delivered) == 60)
+    assert checkpoints.parked("test") == []
+    assert_complete_and_ordered(arrivals(broker.delivered), writer.versions)
+
+
+@pytest.mark.parametrize("how", ["raise", "unexpected", "cancel"])
+async def test_publisher_that_misbehaves_harms_one_stream_and_loses_nothing(
+    store: MemoryEventStore, writer: Writer, checkpoints: MemoryCheckpoints, how: str
+) -> None:
+    broker = MemoryBroker()
+    misbehaving = True
+
+    class Publisher(MemoryPublisher):
+        def publish(self, message: Message) -> asyncio.Future[None]:
+            if not misbehaving or message.stream_id != stream(1):
+                return super().publish(message)
+            if how == "raise":
+                raise OverflowError("a value that must not be shown")
+            answer: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+            if how == "cancel":
+                answer.cancel()
+            else:
+                answer.set_exception(OverflowError("a value that must not be shown"))
+            return answer
+
+    writer.write(map(stream, range(4)), rounds=2)
+    async with running(make_relay(store, lambda: Publisher(broker), checkpoints)) as (relay,):
+        await until(lambda: len(broker.delivered) == 6)
+        if how != "cancel":  # whose fault that is, nobody knows: tried again and again
+            await until(lambda: len(checkpoints.parked("test")) == 1)
+            assert checkpoints.parked("test")[0].reason == "cannot be sent: OverflowError"
+        misbehaving = False
+        if how != "cancel":
+            await relay.unpark(stream(1))
+        await until(lambda: len(broker.delivered) == 8)
+    assert assert_complete_and_ordered(arrivals(broker.delivered), writer.versions) == 0
+
+
+async def test_stream_on_its_way_to_being_parked_is_not_sent_by_an_old_retry(
+    store: MemoryEventStore, writer: Writer
+) -> None:
+    parking, released = threading.Event(), threading.Event()
+
+    class Slow(MemoryCheckpoints):
+        def park(self, destination: str, owner: str, epoch: int, stream: ParkedStream) -> bool:
+            parking.set()
+            released.wait(5)
+            return super().park(destination, owner, epoch, stream)
+
+    broker = MemoryBroker()
+    checkpoints = Slow()
+    broker.verdict = _refuse(stream(0), PublishError("unclear"))
+    writer.write(map(stream, range(3)))
+    options = replace(QUICK, retry_base=0.3, retry_cap=0.3)
+    async with running(make_relay(store, broker.publisher, checkpoints, options=options)):
+        await until(lambda: len(broker.delivered) == 2)
+        broker.verdict = _refuse(stream(0), PermanentPublishError("no"))
+        broker.drop()
+        await until(parking.is_set)
+        broker.verdict = lambda _message: None
+        await asyncio.sleep(0.4)
+        released.set()
+        await until(lambda: position(checkpoints) == 3)
+    assert checkpoints.parked("test")[0].first_version == 1
+    assert len(broker.delivered) == 2
+
+
+async def test_lost_session_is_one_failure_however_much_was_in_flight(
+    store: MemoryEventStore, writer: Writer, checkpoints: MemoryCheckpoints
+) -> None:
+    failures: list[str] = []
+
+    class Watching(NullObserver):
+        def failed(self, reason: str) -> None:
+            failures.append(reason)
+
+    broker = MemoryBroker()
+    broker.hold()
+    writer.write(map(stream, range(30)))
+    relay = make_relay(store, broker.publisher, checkpoints, observer=Watching())
+    async with running(relay):
+        await until(lambda: len(broker.outstanding) == 30)
+        broker.drop()
+        broker.release()
+        await until(lambda: len(broker.delivered) == 30)
+    assert failures == ["session"]
+
+
+async def test_outage_of_the_database_is_survived(
+    store: MemoryEventStore, writer: Writer, checkpoints: MemoryCheckpoints
+) -> None:
+    away = threading.Event()
+    broker = MemoryBroker()
+    relay = make_relay(
+        _Failing(store, away), broker.publisher, _Failing(checkpoints, away),
+        options=replace(QUICK, lease=0.3),
+    )  # fmt: skip
+    async with running(relay):
+        writer.write(map(stream, range(20)))
+        await until(lambda: len(broker.delivered) == 20)
+        away.set()
+        writer.write(map(stream, range(20)))
+        await until(lambda: relay.status().last_error is not None)
+        await asyncio.sleep(0.5)  # longer than the lease
+        away.clear()
+        await until(lambda: len(set(arrivals(broker.delivered))) == 40)
+        await until(lambda: relay.status().last_error is None)
+        await until(lambda: position(checkpoints) == 40)
+    assert_complete_and_ordered(arrivals(broker.delivered), writer.versions)
+
+
+class _Failing:
+    """Anything that uses the database, while it is away."""
+
+    def __init__(self, real: object, away: threading.Event) -> None:
+        self._real, self._away = real, away
+
+    def __getattr__(self, name: str) -> Any:
+        method = getattr(self._real, name)
+
+        def call(*args: Any, **kwargs: Any) -> Any:
+            if self._away.is_set() and name != "on_append":
+                raise StoreUnavailable("away")
+            return method(*args, **kwargs)
+
+        return call
+
+
+async def test_stop_leaves_no_lease_behind_even_in_the_middle_of_a_claim(
+    store: MemoryEventStore,
+) -> None:
+    claiming = threading.Event()
+
+    class Slow(MemoryCheckpoints):
+        def claim(self, destination: str, owner: str, *, lease: float, start: int = 0) -> Claim:
+            claiming.set()
+            time.sleep(0.2)
+            return super().claim(destination, owner, lease=lease, start=start)
+
+    checkpoints = Slow()
+    async with running(make_relay(store, MemoryBroker().publisher, checkpoints)):
+        await until(claiming.is_set)
+    await asyncio.sleep(0.3)
+    assert {cursor.owner for cursor in checkpoints.cursors("test")} <= {None}
+
+
 async def test_second_relay_takes_over_half_and_order_holds(
     store: MemoryEventStore, writer: Writer, checkpoints: MemoryCheckpoints
 ) -> None:
@@ -388,12 +592,12 @@ async def test_paused_owner_cannot_write_checkpoints_any_more(
 async def test_relay_that_slept_past_its_lease_gives_up_before_sending(
     store: MemoryEventStore, writer: Writer, checkpoints: MemoryCheckpoints
 ) -> None:
-    time = 0.0
+    now = 0.0
     broker = MemoryBroker()
-    relay = make_relay(store, broker.publisher, checkpoints, clock=lambda: time)
+    relay = make_relay(store, broker.publisher, checkpoints, clock=lambda: now)
     async with running(relay):
         await until(lambda: relay.status().connected and relay.status().partitions == 64)
-        time += 100.0
+        now += 100.0
         writer.write([stream(1)])
         await until(lambda: relay.status().partitions == 0)
         assert broker.delivered == []

@@ -70,6 +70,11 @@ def test_environment_must_be_given() -> None:
         TopicTemplate(env="")
 
 
+def test_braces_in_the_environment_are_no_placeholders() -> None:
+    template = TopicTemplate("{env}/{entity_id}", env="a{b}{entity_id}")
+    assert template.topic(REF, "E.v1") == "a{b}{entity_id}/webshop"
+
+
 def test_length_is_counted_in_bytes() -> None:
     template = TopicTemplate("{entity_id}")
     assert len(template.topic(EntityRef("t", "n", "x" * 65_535), "E.v1")) == 65_535

@@ -109,7 +109,8 @@ class SqlCheckpoints:
                         "of_owner": owner,
                         "to_position": cursor.position,
                     }
-                    for cursor in cursors
+                    # In the order in which claims lock, so that the two never deadlock.
+                    for cursor in sorted(cursors, key=lambda cursor: cursor.partition)
                 ],
             ).rowcount
             if moved == len(cursors):

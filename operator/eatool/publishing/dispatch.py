@@ -1,8 +1,9 @@
 """Sends what is waiting: one event of a stream at a time, many streams at once.
 
-An event is sent only when its predecessor in the stream is acknowledged. Therefore nobody, not
-even a relay that lost its lease without noticing, can make a broker see two events of a stream
-for the first time in the wrong order; leases only keep work from being done twice.
+An event is sent only when its predecessor in the stream is acknowledged, to this relay or to the
+one whose checkpoint it started from. Therefore nobody, not even a relay that lost its lease
+without noticing and has messages under way, can make a broker see two events of a stream for the
+first time in the wrong order; leases only keep work from being done twice.
 """
 
 from __future__ import annotations
@@ -25,6 +26,7 @@ from eatool.publishing.port import (
     SessionLost,
     TransientPublishError,
 )
+from eatool.publishing.suspects import Suspects
 from eatool.store.encoding import StoredEvent
 from eatool.store.port import PARTITIONS
 
@@ -72,6 +74,8 @@ class Dispatcher:
         self._attempts: dict[str, int] = {}
         self._held_back: set[int] = set()
         self._blocked: set[str] = set()
+        self._suspects = Suspects(options.max_disconnects)
+        self._session_told = False
         self._pump_scheduled = False
         self._retry_timer: asyncio.TimerHandle | None = None
         self._stopping = False
@@ -100,6 +104,7 @@ class Dispatcher:
         events = list(self._queues.pop(stream_id, ()))
         self._attempts.pop(stream_id, None)
         self._blocked.discard(stream_id)
+        self._suspects.forget(stream_id)
         self._less(len(events))
         return events
 
@@ -113,6 +118,8 @@ class Dispatcher:
             self.take(stream_id)
         self._ready = deque(key for key in self._ready if key in self._queues)
         self._held_back.difference_update(partitions)
+        if not self._flights:
+            self.landed.set()
 
     def hold_back(self, partitions: Collection[int]) -> None:
         """Send nothing more of exactly these partitions."""
@@ -127,6 +134,7 @@ class Dispatcher:
     def attach(self, publisher: Publisher) -> None:
         """Send through a fresh session from now on."""
         self._publisher = publisher
+        self._session_told = False
         self._make_all_ready()
         self.pump()
 
@@ -171,11 +179,21 @@ class Dispatcher:
         ready, flights = self._ready, self._flights
         if limit == 0 or not self._may_send():
             return
+        if self._suspects and self._suspects.any_of(flights):
+            return  # it is alone, so that it is clear what it does to the session
         while ready and len(flights) < limit and self._publisher is publisher:
             stream_id = ready.popleft()
             queue = self._queues.get(stream_id)
-            if queue is None or stream_id in flights or queue[0].partition in self._held_back:
+            if queue is None or stream_id in flights or stream_id in self._blocked:
                 continue
+            if queue[0].partition in self._held_back:
+                continue
+            if stream_id in self._suspects:
+                if flights:
+                    ready.appendleft(stream_id)
+                else:
+                    self._send(publisher, queue[0])
+                return
             self._send(publisher, queue[0])
 
     def _limit(self) -> int:
@@ -196,25 +214,36 @@ class Dispatcher:
         flight = _Flight(event, self._clock())
         self._flights[event.stream_id] = flight
         self._flights_of[event.partition] += 1
+        # Whatever is raised here, only this stream suffers.
         try:
             message = self._encoder(event)
-        except Exception as error:  # whatever it is, only this stream suffers
-            answer: asyncio.Future[None] = self._loop.create_future()
-            answer.set_exception(_unencodable(error))
+        except Exception as error:
+            answer = self._failure(_unencodable(error))
         else:
-            answer = publisher.publish(message)
+            try:
+                answer = publisher.publish(message)
+            except Exception as error:
+                answer = self._failure(error)
         answer.add_done_callback(partial(self._answered, flight))
+
+    def _failure(self, error: Exception) -> asyncio.Future[None]:
+        answer: asyncio.Future[None] = self._loop.create_future()
+        answer.set_exception(error)
+        return answer
 
     def _answered(self, flight: _Flight, answer: asyncio.Future[None]) -> None:
         event = flight.event
         stream_id = event.stream_id
-        error = answer.exception()
+        error = _error_of(answer)
         if self._flights.get(stream_id) is not flight:
             return  # the partition was lost meanwhile
+        alone = len(self._flights) == 1
         del self._flights[stream_id]
         self._flights_of[event.partition] -= 1
         if error is None:
             self._acknowledged(flight)
+        elif isinstance(error, SessionLost):
+            self._session_lost(event, error, alone=alone)
         else:
             self._failed(event, error)
         if not self._flights:
@@ -233,6 +262,8 @@ class Dispatcher:
             del self._queues[event.stream_id]
         if self._attempts:
             self._attempts.pop(event.stream_id, None)
+        if self._suspects:
+            self._suspects.acknowledged(event.stream_id)
         self._less(1)
         self._breaker.success()
         self._finished(event)
@@ -240,19 +271,24 @@ class Dispatcher:
             event, time.time() - event.recorded_at.timestamp(), self._clock() - flight.sent_at
         )
 
-    def _failed(self, event: StoredEvent, error: BaseException) -> None:
-        if isinstance(error, SessionLost):
-            # Told to the circuit once, by the session, not once per event in flight.
-            self.detach()
+    def _session_lost(self, event: StoredEvent, error: SessionLost, *, alone: bool) -> None:
+        # The circuit hears of it once, from the session, not once per event in flight.
+        ended_by_broker = self._publisher is not None
+        self.detach()
+        if not self._session_told:
+            self._session_told = True
             self._observer.failed("session")
-        elif isinstance(error, TransientPublishError):
+            if alone and ended_by_broker and self._suspects.accuse(event.stream_id):
+                reason = f"each time it was sent alone the session ended: {error}"
+                self._give_up(event, "permanent", reason, self._options.max_disconnects)
+
+    def _failed(self, event: StoredEvent, error: PublishError) -> None:
+        if isinstance(error, TransientPublishError):
             self._observer.failed("transient")
             self._breaker.failure()
             self._ready.appendleft(event.stream_id)
-        elif isinstance(error, PublishError):
-            self._count_attempt(event, error)
         else:
-            raise error
+            self._count_attempt(event, error)
 
     def _count_attempt(self, event: StoredEvent, error: PublishError) -> None:
         attempts = self._attempts.get(event.stream_id, 0) + 1
@@ -260,19 +296,22 @@ class Dispatcher:
         kind = "permanent" if permanent else "refused"
         self._observer.failed(kind)
         if permanent or attempts >= self._options.max_attempts:
-            self._blocked.add(event.stream_id)  # until it is taken away
-            if self._refused(event, str(error), attempts):
-                self._observer.given_up(event, kind)
-                return
-            self._blocked.discard(event.stream_id)
-            # Too many streams are parked already: that is no longer one event's fault.
-            self._breaker.trip()
-            self._ready.appendleft(event.stream_id)
+            self._give_up(event, kind, str(error), attempts)
             return
         self._attempts[event.stream_id] = attempts
         ceiling = min(self._options.retry_cap, self._options.retry_base * 2.0**attempts)
         delay = random.uniform(0.0, ceiling)  # noqa: S311 - jitter, not a secret
         self._loop.call_later(delay, self._again, event.stream_id)
+
+    def _give_up(self, event: StoredEvent, kind: str, reason: str, attempts: int) -> None:
+        self._blocked.add(event.stream_id)  # until it is taken away
+        if self._refused(event, reason, attempts):
+            self._observer.given_up(event, kind)
+            return
+        self._blocked.discard(event.stream_id)
+        # Too many streams are parked already: that is no longer one event's fault.
+        self._breaker.trip()
+        self._ready.appendleft(event.stream_id)
 
     def _again(self, stream_id: str) -> None:
         self._ready.append(stream_id)
@@ -282,12 +321,25 @@ class Dispatcher:
         """Line up every stream by the position of its next event: the head message first."""
         busy = self._flights.keys() | self._blocked
         waiting = (key for key in self._queues if key not in busy)
-        self._ready = deque(sorted(waiting, key=lambda key: self._queues[key][0].position))
+        self._ready = deque(sorted(waiting, key=self._place))
+
+    def _place(self, stream_id: str) -> tuple[bool, int]:
+        return stream_id in self._suspects, self._queues[stream_id][0].position
 
     def _less(self, count: int) -> None:
         self.waiting -= count
         if self.waiting < self._options.page:
             self.room.set()
+
+
+def _error_of(answer: asyncio.Future[None]) -> PublishError | None:
+    """Why the event is not acknowledged, if it is not; publishers may surprise."""
+    if answer.cancelled():
+        return TransientPublishError("cancelled")
+    error = answer.exception()
+    if error is None or isinstance(error, PublishError):
+        return error
+    return PublishError(f"cannot be sent: {type(error).__name__}")
 
 
 def _unencodable(error: Exception) -> PermanentPublishError:

@@ -6,6 +6,7 @@ import asyncio
 import logging
 from collections.abc import Callable, Collection, Iterable
 
+from eatool.publishing.blocking import to_the_end
 from eatool.publishing.checkpoints import Checkpoints, Cursor, ParkedStream
 from eatool.publishing.window import Progress
 from eatool.store.port import PARTITIONS
@@ -72,13 +73,13 @@ class Holdings:
         async with self._writing:
             if self._lapsed:
                 # A fresh claim raises the epochs: what the past may still write is fenced off.
-                await asyncio.to_thread(
+                await to_the_end(
                     self._checkpoints.release, self._destination, self._owner, range(PARTITIONS)
                 )
                 self._lapsed = False
             # The lease counts from before the question: we stop before anybody may start.
             asked = self._clock()
-            claim = await asyncio.to_thread(
+            claim = await to_the_end(
                 self._checkpoints.claim,
                 self._destination,
                 self._owner,
@@ -107,7 +108,7 @@ class Holdings:
             await self._flush(everything=True)
             mine = [partition for partition in partitions if partition in self.held]
             self._drop(mine)
-            await asyncio.to_thread(self._checkpoints.release, self._destination, self._owner, mine)
+            await to_the_end(self._checkpoints.release, self._destination, self._owner, mine)
             _log.info("%s: gave back %d partitions", self._destination, len(mine))
 
     async def leave(self) -> None:
@@ -115,7 +116,7 @@ class Holdings:
         async with self._writing:
             await self._flush(everything=True)
             self._drop(list(self.held))
-            await asyncio.to_thread(self._checkpoints.leave, self._destination, self._owner)
+            await to_the_end(self._checkpoints.leave, self._destination, self._owner)
 
     def drop_all(self) -> None:
         """Our leases ran out before we could renew them: others may be sending already."""
@@ -135,9 +136,7 @@ class Holdings:
         cursors = [held.cursor for held in moved]
         for held in moved:
             held.touched = False
-        refused = await asyncio.to_thread(
-            self._checkpoints.save, self._destination, self._owner, cursors
-        )
+        refused = await to_the_end(self._checkpoints.save, self._destination, self._owner, cursors)
         for held, cursor in zip(moved, cursors, strict=True):
             held.saved = cursor.position
         self._drop(refused)

@@ -12,7 +12,8 @@ from collections.abc import Callable
 
 from eatool.publishing.port import Message, PublishError, SessionLost
 
-#: Decides the answer to one message: ``None`` = acknowledge it.
+#: Decides the answer to one message: ``None`` = acknowledge it, :class:`SessionLost` = end the
+#: session, as brokers do with what they cannot take.
 Verdict = Callable[[Message], PublishError | None]
 
 
@@ -123,7 +124,10 @@ class MemoryPublisher:
                 self._broker.delivered.append(message)
             if future.done():
                 continue
-            if error is None:
+            if isinstance(error, SessionLost):
+                self.unanswered.appendleft((message, future))
+                self.break_off(error)
+            elif error is None:
                 future.set_result(None)
             else:
                 future.set_exception(error)

@@ -66,12 +66,12 @@ class MqttPublisher:
                 self._watch()
                 await asyncio.shield(self._session)
         except TimeoutError:
-            await self._abandon(opening)
+            self._abandon(opening)
             raise self._end("no answer to CONNECT in time") from None
         except (OSError, ssl.SSLError, ValueError) as error:
             raise self._end(f"{type(error).__name__}: {error}") from error
         except BaseException:
-            await self._abandon(opening)
+            self._abandon(opening)
             self._end("connecting was given up")
             raise
 
@@ -305,7 +305,7 @@ class MqttPublisher:
                 future.set_exception(error)
         return self._lost.result()
 
-    async def _abandon(self, opening: asyncio.Future[None]) -> None:
+    def _abandon(self, opening: asyncio.Future[None]) -> None:
         """Close the socket that the worker thread may still open."""
         opening.add_done_callback(lambda done: done.cancelled() or done.exception())
         opening.add_done_callback(lambda _done: self._close_late_socket())

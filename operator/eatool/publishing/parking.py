@@ -17,6 +17,7 @@ from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
 
+from eatool.publishing.blocking import to_the_end
 from eatool.publishing.checkpoints import Checkpoints, ParkedStream
 from eatool.publishing.dispatch import Dispatcher
 from eatool.publishing.holdings import Held
@@ -215,8 +216,6 @@ class ParkingLot:
         async with self._writing:
             while True:
                 try:
-                    return await asyncio.to_thread(
-                        write, self._destination, self._owner, held.epoch, row
-                    )
+                    return await to_the_end(write, self._destination, self._owner, held.epoch, row)
                 except StoreUnavailable:
                     await asyncio.sleep(self._options.poll_max)

@@ -70,7 +70,8 @@ class TopicTemplate:
         """Check once, so that filling in cannot fail except on length."""
         _check(self.template, self.env)
         # A literal ``%`` in the template stays as written; only values are encoded.
-        object.__setattr__(self, "_render", self.template.replace("{env}", encode_level(self.env)))
+        env = encode_level(self.env).replace("{", "{{").replace("}", "}}")
+        object.__setattr__(self, "_render", self.template.replace("{env}", env))
 
     def topic(self, ref: EntityRef, versioned_type: str) -> str:
         """Topic of one event; :class:`TopicTooLong` when it exceeds the limit in UTF-8."""

@@ -1,0 +1,53 @@
+"""Which event it is that a broker answers by ending the session.
+
+Some brokers have no other way to refuse: MQTT 3.1.1 knows no reasons, and a malformed packet ends
+any session. Such an event at the head would keep its whole destination from flowing for ever.
+
+An event that was alone in flight when the broker ended the session is a suspect. From then on it
+is sent only alone, after all others. It is convicted when sessions ended on it several times
+*and* others were acknowledged in between: a broker that is down or flapping convicts nobody.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Container, Iterable
+
+
+class Suspects(Container[str]):
+    """Suspected events by their stream; an acknowledgement acquits."""
+
+    def __init__(self, limit: int) -> None:
+        """``limit``: ended sessions that convict."""
+        self._limit = limit
+        self._ended: dict[str, int] = {}
+        #: Streams whose last ended session was followed by an acknowledgement of another one.
+        self._compared: set[str] = set()
+
+    def __bool__(self) -> bool:
+        return bool(self._ended)
+
+    def __contains__(self, stream_id: object) -> bool:
+        return stream_id in self._ended
+
+    def any_of(self, streams: Iterable[str]) -> bool:
+        """Whether one of ``streams`` is suspected."""
+        return not self._ended.keys().isdisjoint(streams)
+
+    def accuse(self, stream_id: str) -> bool:
+        """The session ended with only this one in flight; True when that convicts it."""
+        ended = self._ended.get(stream_id, 0)
+        if not ended or stream_id in self._compared:
+            ended += 1
+        self._compared.discard(stream_id)
+        self._ended[stream_id] = ended
+        return ended >= self._limit
+
+    def acknowledged(self, stream_id: str) -> None:
+        """The broker took an event of ``stream_id``."""
+        self._ended.pop(stream_id, None)
+        self._compared = set(self._ended)
+
+    def forget(self, stream_id: str) -> None:
+        """Its events are somebody else's, or parked."""
+        self._ended.pop(stream_id, None)
+        self._compared.discard(stream_id)

@@ -19,6 +19,17 @@ def test_every_setting_is_listed_and_nothing_else() -> None:
     assert rows == [f"EATOOL_{name.upper()}" for name in Settings.model_fields]
 
 
+def test_no_variable_is_read_that_the_page_does_not_name() -> None:
+    root = CHART.parents[1]
+    files = [root / "Makefile", *(path for path in (root / "tools").iterdir() if path.is_file())]
+    for folder in ("operator", "tests/plugins", ".ci"):
+        files += [path for path in (root / folder).rglob("*") if path.suffix in ("", ".py")]
+    texts = [path.read_text() for path in files if path.is_file()]
+    read = {name for text in texts for name in re.findall(r"EATOOL_[A-Z]+(?:_[A-Z]+)*\b", text)}
+    assert "EATOOL_CACHE" in read
+    assert {name for name in read if name not in PAGE} == set()
+
+
 def test_defaults_are_the_real_ones() -> None:
     rows = dict(re.findall(r"^\| `EATOOL_([A-Z_]+)` \| `([^`]+)` \|", PAGE, re.MULTILINE))
     for name, shown in rows.items():

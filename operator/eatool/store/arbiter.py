@@ -53,6 +53,22 @@ _NO_KEYS: frozenset[str] = frozenset()
 
 
 @dataclass(slots=True)
+class Changed:
+    """What a batch has changed in the state.
+
+    Attributes:
+        streams: those that came to life or died, whether they are alive now.
+        keys: those taken or released.
+        references: what they were, by source stream.
+
+    """
+
+    streams: dict[str, bool] = field(default_factory=dict)
+    keys: set[str] = field(default_factory=set)
+    references: dict[str, frozenset[Reference]] = field(default_factory=dict)
+
+
+@dataclass(slots=True)
 class LogState:
     """What constraints are decided on.
 
@@ -67,6 +83,7 @@ class LogState:
         asked: whether any append of the batch has conditions, so that types matter.
         type_heads: newest position by event type, by category.
         recorded: events by id that may be repeated, with their stream.
+        changed: by the batch being decided.
 
     """
 
@@ -80,6 +97,7 @@ class LogState:
     asked: bool = False
     type_heads: dict[str, dict[str, int]] = field(default_factory=dict)
     recorded: dict[UUID, str] = field(default_factory=dict)
+    changed: Changed = field(default_factory=Changed)
 
     def settled(self) -> LogState:
         """Drop what mattered to one batch only; the same object."""
@@ -211,7 +229,11 @@ class LogState:
         self, transaction: Transaction, after: Mapping[str, StreamHead], position: int
     ) -> None:
         """Take over an accepted transaction whose first event gets ``position``."""
-        self.streams.update(after)
+        for stream_id, head in after.items():
+            was = self.streams.get(stream_id, ABSENT)
+            if was.version == 0 or was.alive is not head.alive:
+                self.changed.streams[stream_id] = head.alive
+            self.streams[stream_id] = head
         for append in transaction:
             stream_id, constraints = append.stream_id, append.constraints
             for event in append.events:
@@ -241,11 +263,13 @@ class LogState:
         for key in keys:
             self.keys[key] = KeyHold(stream_id, live=True)
         self.held[stream_id] = keys
+        self.changed.keys |= before ^ keys
 
     def _refer(self, stream_id: str, references: frozenset[Reference]) -> None:
         before = self.references.get(stream_id, _NO_REFERENCES)
         if before == references:
             return
+        self.changed.references.setdefault(stream_id, before)
         for _, target, _ in before:
             self.referrers.get(target, set()).discard(stream_id)
         for _, target, _ in references:

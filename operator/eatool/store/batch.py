@@ -6,7 +6,7 @@ from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import NamedTuple
 
-from eatool.store.arbiter import LogState
+from eatool.store.arbiter import Changed, LogState
 from eatool.store.encoding import (
     Payload,
     StoredEvent,
@@ -67,6 +67,7 @@ class Batch:
     ) -> None:
         self.state = state
         state.position = head.position
+        state.changed = Changed()
         self.rows: list[StoredEvent] = []
         self.events: list[RecordedEvent] = []
         self.position = head.position

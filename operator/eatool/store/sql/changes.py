@@ -92,41 +92,6 @@ def behind(batch: Iterable[Encoded], state: LogState) -> list[Encoded]:
     ]
 
 
-class Changes:
-    """Rows to write for the accepted part of a batch.
-
-    Made before deciding (to know what the state was), read after.
-    """
-
-    def __init__(self, state: LogState) -> None:
-        self._streams = dict(state.streams)
-        self._keys = dict(state.keys)
-        self._references = dict(state.references)
-
-    def collect(self, batch: Batch) -> Rows:
-        """Compare the state with what it was."""
-        state = batch.state
-        dropped: list[tuple[str, Reference]] = []
-        added: list[tuple[str, Reference]] = []
-        for source, references in state.references.items():
-            before = self._references.get(source, frozenset())
-            if before is not references:
-                dropped += [(source, reference) for reference in before - references]
-                added += [(source, reference) for reference in references - before]
-        return Rows(
-            events=batch.rows,
-            streams=[
-                (stream_id, head.alive)
-                for stream_id, head in state.streams.items()
-                if (was := self._streams[stream_id]) is not head
-                and (was.version == 0 or was.alive != head.alive)
-            ],
-            keys=[(key, hold) for key, hold in state.keys.items() if self._keys.get(key) != hold],
-            dropped=dropped,
-            added=added,
-        )
-
-
 @dataclass(frozen=True, slots=True)
 class Rows:
     """New and changed rows of one commit, by table."""
@@ -136,3 +101,21 @@ class Rows:
     keys: Sequence[tuple[str, KeyHold]]
     dropped: Sequence[tuple[str, Reference]]
     added: Sequence[tuple[str, Reference]]
+
+    @classmethod
+    def of(cls, batch: Batch) -> Rows:
+        """Of a batch whose transactions are all decided."""
+        state, changed = batch.state, batch.state.changed
+        dropped: list[tuple[str, Reference]] = []
+        added: list[tuple[str, Reference]] = []
+        for source, before in changed.references.items():
+            references = state.references[source]
+            dropped += [(source, reference) for reference in before - references]
+            added += [(source, reference) for reference in references - before]
+        return cls(
+            events=batch.rows,
+            streams=list(changed.streams.items()),
+            keys=[(key, state.keys[key]) for key in changed.keys],
+            dropped=dropped,
+            added=added,
+        )

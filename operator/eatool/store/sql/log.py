@@ -29,7 +29,7 @@ from eatool.store.port import (
 )
 from eatool.store.projection_port import InlineProjection
 from eatool.store.sql.backend import Backend
-from eatool.store.sql.changes import Changes, Wanted, behind, event_ids
+from eatool.store.sql.changes import Rows, Wanted, behind, event_ids
 from eatool.store.sql.engine import checkpoint, reading
 from eatool.store.sql.errors import Errors
 from eatool.store.sql.remembered import Remembered
@@ -217,14 +217,13 @@ class SqlEventStore:
         if suspects:
             rows = self._backend.by_ids(connection, event_ids(suspects))
             state.recorded = {row.event_id: row.stream_id for row in rows}
-        changes = Changes(state)
         batch = Batch(head, state, self._clock(), find)
         outcomes = [batch.decide(each) for each in transactions]
         if not batch.rows:
             return outcomes, head
         project = partial(self._project, connection, batch.events) if self._projections else None
         end = Head(batch.position, batch.hash, batch.recorded_at)
-        self._backend.write(connection, changes.collect(batch), end, project, commit=commit)
+        self._backend.write(connection, Rows.of(batch), end, project, commit=commit)
         return outcomes, end
 
     def _find(self, connection: Connection, transaction: Transaction) -> list[RecordedEvent]:

@@ -110,15 +110,16 @@ class PostgresqlBackend:
     """See :class:`~eatool.store.sql.backend.Backend`."""
 
     def connect(self, engine: Engine) -> Connection:
-        """Autocommit, as far as the driver knows: its own BEGIN would be one more round trip."""
-        return engine.execution_options(isolation_level="AUTOCOMMIT").connect()
+        """See :class:`~eatool.store.sql.backend.Backend`."""
+        return engine.connect()
 
     def lock(self, connection: Connection, wanted: Wanted, state: LogState, *, begin: bool) -> Head:
-        """One round trip; each statement after the lock sees what its last owner committed."""
+        """One round trip; each statement after the lock sees what its last owner committed.
+
+        The driver begins the transaction, in the same pipeline.
+        """
         raw = _raw(connection)
         with raw.pipeline():
-            if begin:
-                raw.execute("BEGIN ISOLATION LEVEL READ COMMITTED")
             head = raw.execute(_LOCK)
             answers = _ask(raw, wanted)
         _take(answers, state)

@@ -10,7 +10,7 @@ from typing import Any
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from tests.domain.strategies import NAMES, kinds, raw_specs
-from tests.registry.sites import change, imagined, ref
+from tests.registry.sites import APPLICATION, change, imagined, ref
 
 from eatool.registry.change import Change
 from eatool.registry.opening import open_registry
@@ -64,6 +64,15 @@ def test_a_rehearsal_answers_like_the_registry(
 
     with tempfile.TemporaryDirectory() as folder:
         asyncio.run(compare(f"sqlite:///{Path(folder) / 'registry.db'}"))
+
+
+async def test_changes_rehearsed_at_the_same_time_meet_each_other() -> None:
+    async with imagined() as (registry, log):
+        wanted = [change("Application", f"a{index}", APPLICATION) for index in range(40)]
+        outcomes = await asyncio.gather(*map(registry.apply, wanted))
+        assert sum(isinstance(outcome, Recorded) for outcome in outcomes) == 1
+        assert sum(isinstance(outcome, Refused) for outcome in outcomes) == 39
+        assert log.head().position == 1
 
 
 async def test_imagined_relations_stand_in_each_others_way() -> None:

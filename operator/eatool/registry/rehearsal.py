@@ -2,58 +2,63 @@
 
 from __future__ import annotations
 
+import threading
+from collections import defaultdict
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from datetime import datetime
 
+from eatool.domain.evolve import read_event
 from eatool.domain.identity import EntityRef
-from eatool.domain.kinds import KINDS, event_types
-from eatool.domain.landscape import Constraints, Landscape, Referrer
+from eatool.domain.kinds import KINDS
+from eatool.domain.landscape import Landscape, Referrer
 from eatool.registry.folding import Log
+from eatool.store.arbiter import LogState, StreamHead
+from eatool.store.batch import encode
 from eatool.store.clock import Clock, utc_now
-from eatool.store.port import Append, Appended, Head, RecordedEvent
+from eatool.store.port import Append, Appended, Head, RecordedEvent, StoreError
 
 _UNPLACED = bytes(32)
-
-
-@dataclass(slots=True)
-class _Imagined:
-    """A stream as it would be; ``constraints`` of the last change say what it holds and names."""
-
-    events: list[RecordedEvent] = field(default_factory=list)
-    constraints: Constraints = field(default_factory=Constraints)
-
-    @property
-    def alive(self) -> bool:
-        return not self.constraints.no_referrers
 
 
 class Rehearsal:
     """Log, appender and landscape of a registry whose changes stay in memory.
 
-    Reads fall through to the real log and landscape. Positions are those the events would get if
-    nobody else wrote; hashes are zero.
+    Reads fall through to the real log and landscape. Appends obey the store's own rules, so two
+    changes decided at the same time meet each other here as they would there. Positions are those
+    the events would get if nobody else wrote; hashes are zero. Thread-safe.
     """
 
     def __init__(self, log: Log, landscape: Landscape, clock: Clock = utc_now) -> None:
         self._log = log
         self._landscape = landscape
         self._clock = clock
-        self._imagined: dict[EntityRef, _Imagined] = {}
         self._head = log.head()
+        #: Of the imagined streams only; what it does not know is as recorded.
+        self._state = LogState(asked=True)
+        self._events: defaultdict[str, list[RecordedEvent]] = defaultdict(list)
+        self._lock = threading.Lock()
 
     # -- appender ----------------------------------------------------------------------------
 
     async def append(self, *appends: Append) -> Appended:
-        """Imagine the events; nothing is checked that the decision has checked already."""
-        events: list[RecordedEvent] = []
-        for append in appends:
-            imagined = self._imagined.setdefault(EntityRef.parse(append.stream_id), _Imagined())
-            imagined.constraints = append.constraints
-            placed = self._place(append)
-            imagined.events.extend(placed)
-            events.extend(placed)
-        return Appended(tuple(events))
+        """Imagine the events; raises what the store would for changes of this rehearsal."""
+        encoded = encode(appends)
+        if isinstance(encoded, StoreError):
+            raise encoded
+        with self._lock:
+            transaction = tuple(map(self._against_imagined, appends))
+            after = self._state.check(transaction)
+            self._state.accept(transaction, after, self._head.position + 1)
+            return Appended(tuple(event for append in appends for event in self._place(append)))
+
+    def _against_imagined(self, append: Append) -> Append:
+        """Leave to the decision what it has seen in the real log."""
+        streams = self._state.streams
+        streams.setdefault(append.stream_id, StreamHead(append.expected_version, alive=True))
+        alive = (ref for ref in append.constraints.requires_alive if ref.stream_id in streams)
+        constraints = replace(append.constraints, requires_alive=frozenset(alive))
+        return replace(append, constraints=constraints)
 
     def _place(self, append: Append) -> list[RecordedEvent]:
         placed = []
@@ -78,6 +83,7 @@ class Rehearsal:
                     hash=_UNPLACED,
                 )
             )
+        self._events[append.stream_id] += placed
         return placed
 
     # -- log ---------------------------------------------------------------------------------
@@ -91,64 +97,77 @@ class Rehearsal:
     ) -> list[RecordedEvent]:
         """See :class:`~eatool.registry.folding.Log`."""
         recorded = self._log.read_stream(stream_id, after_version=after_version, until=until)
-        imagined = self._imagined.get(EntityRef.parse(stream_id), _Imagined())
-        return recorded + [event for event in imagined.events if event.version > after_version]
+        with self._lock:
+            imagined = tuple(self._events.get(stream_id, ()))
+        return recorded + [event for event in imagined if event.version > after_version]
 
     # -- landscape ---------------------------------------------------------------------------
 
     def alive(self, refs: Sequence[EntityRef]) -> set[EntityRef]:
         """See :class:`~eatool.domain.landscape.Landscape`."""
-        recorded = self._landscape.alive([ref for ref in refs if ref not in self._imagined])
-        return recorded | {ref for ref in refs if self._is_alive(ref)}
+        with self._lock:
+            heads = {ref: self._state.streams.get(ref.stream_id) for ref in refs}
+        recorded = self._landscape.alive([ref for ref, head in heads.items() if head is None])
+        return recorded | {ref for ref, head in heads.items() if head is not None and head.alive}
 
     def parent(self, ref: EntityRef) -> EntityRef | None:
         """See :class:`~eatool.domain.landscape.Landscape`."""
-        if ref not in self._imagined:
+        with self._lock:
+            imagined = ref.stream_id in self._state.streams
+            references = self._state.references.get(ref.stream_id, frozenset())
+        if not imagined:
             return self._landscape.parent(ref)
         field_name = KINDS[ref.aggregate_type].parent_field
-        references = self._imagined[ref].constraints.references
-        return next((target for name, target, _ in references if name == field_name), None)
+        return next(
+            (EntityRef.parse(target) for name, target, _ in references if name == field_name), None
+        )
 
     def referrers(self, ref: EntityRef, limit: int = 10) -> Sequence[Referrer]:
         """See :class:`~eatool.domain.landscape.Landscape`."""
-        recorded = self._landscape.referrers(ref, limit + len(self._imagined))
-        found = [referrer for referrer in recorded if referrer.source not in self._imagined]
-        found += [
-            Referrer(source, name, hard)
-            for source, imagined in self._imagined.items()
-            for name, target, hard in imagined.constraints.references
-            if target == ref
-        ]
-        return found[:limit]
+        with self._lock:
+            imagined = self._state.streams.keys() | set()
+            found = [
+                Referrer(EntityRef.parse(source), name, hard)
+                for source in self._state.referrers.get(ref.stream_id, ())
+                for name, target, hard in self._state.references[source]
+                if target == ref.stream_id
+            ]
+        recorded = self._landscape.referrers(ref, limit + len(imagined))
+        found += [each for each in recorded if each.source.stream_id not in imagined]
+        return sorted(found, key=lambda each: (each.source.stream_id, each.field))[:limit]
 
     def holder(self, key: str) -> EntityRef | None:
         """See :class:`~eatool.domain.landscape.Landscape`."""
-        for ref, imagined in self._imagined.items():
-            if key in imagined.constraints.keys:
-                return ref
+        with self._lock:
+            hold = self._state.keys.get(key)
+        if hold is not None and hold.live:
+            return EntityRef.parse(hold.holder)
         recorded = self._landscape.holder(key)
-        return None if recorded in self._imagined else recorded
+        return None if recorded is None or self._imagines(recorded) else recorded
 
     def edges(
         self, source: EntityRef, relation_type: str, target: EntityRef
     ) -> Sequence[tuple[EntityRef, Mapping[str, object]]]:
         """See :class:`~eatool.domain.landscape.Landscape`."""
+        ends = {("source_id", source.stream_id, True), ("target_id", target.stream_id, True)}
+        with self._lock:
+            named = [self._state.referrers.get(end, set()) for _, end, _ in ends]
+            last = {
+                EntityRef.parse(relation): self._events[relation][-1]
+                for relation in set.intersection(*named)
+                if ends <= self._state.references[relation]
+            }
+        specs = ((ref, self._spec(ref, event)) for ref, event in last.items())
+        found = [(ref, spec) for ref, spec in specs if spec.get("relation_type") == relation_type]
         recorded = self._landscape.edges(source, relation_type, target)
-        found = [edge for edge in recorded if edge[0] not in self._imagined]
-        ends = {("source_id", source, True), ("target_id", target, True)}
-        for ref, imagined in self._imagined.items():
-            if imagined.alive and ends <= imagined.constraints.references:
-                spec = self._spec(imagined)
-                if spec.get("relation_type") == relation_type:
-                    found.append((ref, spec))
-        return found
+        return [*found, *(edge for edge in recorded if not self._imagines(edge[0]))]
 
-    def _is_alive(self, ref: EntityRef) -> bool:
-        return ref in self._imagined and self._imagined[ref].alive
+    def _imagines(self, ref: EntityRef) -> bool:
+        with self._lock:
+            return ref.stream_id in self._state.streams
 
     @staticmethod
-    def _spec(imagined: _Imagined) -> Mapping[str, object]:
-        last = imagined.events[-1]
-        kind, event_class = event_types()[last.type]
-        spec: Mapping[str, object] = event_class.from_data(last.data, kind.spec).entity.model_dump()
+    def _spec(ref: EntityRef, event: RecordedEvent) -> Mapping[str, object]:
+        entity = read_event(KINDS[ref.aggregate_type], event.type, event.data).entity
+        spec: Mapping[str, object] = entity.model_dump()
         return spec

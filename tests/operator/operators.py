@@ -100,8 +100,8 @@ class Operator:
         return self.log_file.read_text() if self.log_file.exists() else ""
 
     def records(self) -> Iterator[Mapping[str, Any]]:
-        """Its log lines as JSON."""
-        for line in self.log().splitlines():
+        """Its log lines as JSON, since its last start."""
+        for line in self.log_file.read_bytes()[self._since :].splitlines():
             yield json.loads(line)
 
     def ready(self) -> bool:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import time
+
 import pytest
 from tests.operator.operators import Operator, until
 from tests.operator.site import SERVER, Log, Site, assert_log_is_what_is_declared
@@ -84,6 +86,7 @@ def test_replace_and_apply_record_what_they_change_only(site: Site, log: Log) ->
     body = site.await_ready("Server", "replaced")
     bare = {"name": "replaced", "resourceVersion": body["metadata"]["resourceVersion"]}
     site.client.call("PUT", site.path("Server", "replaced"), {**body, "metadata": bare})
+    time.sleep(1.1)  # managedFields tell times in seconds; within one, the order is lost
     site.apply("Server", "replaced", SERVER)
     site.apply("Server", "replaced", {**SERVER, "region": "north"})
     site.await_ready("Server", "replaced")

@@ -16,7 +16,7 @@ def test_a_blocked_deletion_says_by_what_and_completes_when_it_goes(
     site.delete("Organization", "parent")
     blocked = site.await_reason("Organization", "parent", "DeleteBlocked")
     assert kstatus(blocked) == "Terminating"
-    assert "organization 'child'" in site.message("Organization", "parent")
+    assert "Organization/child" in site.message("Organization", "parent")
     site.patch("Organization", "child", {"spec": {"parentId": None}})
     site.await_gone("Organization", "parent")
     assert log.types(site.ref("Organization", "parent"))[-1] == "OrganizationDeleted.v1"

@@ -14,10 +14,6 @@ ROOT = Path(__file__).parents[2]
 StartDemo = Callable[..., subprocess.Popen[str]]
 
 
-def pytest_configure(config: pytest.Config) -> None:
-    config.addinivalue_line("markers", "e2e: the whole product in processes of its own, slow")
-
-
 def processes_in(directory: Path) -> dict[int, str]:
     """Command lines that name the directory."""
     found = {}

@@ -184,7 +184,11 @@ def test_watch_events_arrive_at_once(
         for name in ("crm", "erp"):
             started = time.monotonic()
             create(admin, configmaps, name, text="x" * 200_000)  # more than one read
-            wait_for(lambda name=name: name in watch.names)
+
+            def delivered(name: str = name) -> bool:
+                return name in watch.names
+
+            wait_for(delivered)
             assert time.monotonic() - started < 2
         assert fault_proxy.open_watches(path=configmaps) == 1
     wait_for(lambda: fault_proxy.open_watches() == 0)

@@ -156,9 +156,9 @@ def test_a_taken_port_is_exchanged(directory: Path, control_plane: ControlPlane)
 def test_a_port_taken_at_the_last_moment_is_exchanged(
     directory: Path, control_plane: ControlPlane, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from eatool.dev import controlplane
+    from eatool.dev import controlplane, ports
 
-    real = controlplane.free_port
+    real = ports.free_port
     taken = int(control_plane.url.rsplit(":", 1)[1])
     monkeypatch.setattr(
         controlplane, "free_port", lambda remembered: taken if remembered else real(None)

@@ -4,17 +4,16 @@ from __future__ import annotations
 
 import gc
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from uuid import UUID, uuid4
+from zlib import crc32
 
 import orjson
 
-from eatool.store.arbiter import LogState
-from eatool.store.batch import Batch, Encoded, encode
 from eatool.store.encoding import GENESIS, StoredEvent
-from eatool.store.port import Append, Head, NewEvent
+from eatool.store.port import PARTITIONS, Append, NewEvent
 
 DATA = {
     "entity": {
@@ -62,14 +61,36 @@ def appends(caller: int, count: int) -> Iterator[Append]:
         yield Append(stream, number // STREAMS_PER_CALLER, (new_event(),))
 
 
-def stored_rows(count: int) -> list[StoredEvent]:
-    """The rows those appends become, made outside the measured time for the raw drivers."""
-    batch = Batch(Head(0, GENESIS, None), LogState(), datetime.now(UTC), lambda _: [])
-    for append in appends(0, count):
-        encoded = encode((append,))
-        assert isinstance(encoded, Encoded)
-        batch.decide(encoded)
-    return batch.rows
+def rows_by_hand(batch: Sequence[Append], position: int) -> list[StoredEvent]:
+    """The rows as one would make them without a library: the same stored bytes, no hash chain.
+
+    ``position`` is the end of the log so far. The hashes are constants of the same size.
+    """
+    now = datetime.now(UTC)
+    rows: list[StoredEvent] = []
+    for append in batch:
+        partition = crc32(append.stream_id.encode()) % PARTITIONS
+        for version, event in enumerate(append.events, append.expected_version + 1):
+            position += 1
+            rows.append(
+                StoredEvent(
+                    position,
+                    append.stream_id,
+                    version,
+                    event.event_id,
+                    event.type,
+                    orjson.dumps(event.data, option=orjson.OPT_SORT_KEYS).decode(),
+                    orjson.dumps(event.metadata, option=orjson.OPT_SORT_KEYS).decode(),
+                    event.actor,
+                    event.correlation_id,
+                    event.causation_id,
+                    now,
+                    partition,
+                    GENESIS,
+                    GENESIS,
+                )
+            )
+    return rows
 
 
 def opaque_state() -> bytes:

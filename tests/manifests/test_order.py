@@ -90,6 +90,33 @@ def test_soft_references_may_run_in_circles() -> None:
     ]
 
 
+def test_circles_that_share_members_are_broken_at_once() -> None:
+    found = names(
+        waves(
+            [
+                entity("a", "b", "d"),
+                entity("b", "c"),
+                entity("c", "a", "b"),
+                entity("d", "a"),
+                entity("above"),
+                entity("e", "c", "above"),
+            ]
+        )
+    )
+    assert found == [["a", "above", "b", "c", "d"], ["e"]]
+
+
+def test_thousands_of_circles_and_long_chains_are_ordered() -> None:
+    pairs = [
+        each
+        for index in range(3000)
+        for each in (entity(f"a{index}", f"b{index}"), entity(f"b{index}", f"a{index}"))
+    ]
+    assert [len(wave) for wave in waves(pairs)] == [6000]
+    chain = [organization(f"o{index}", f"o{index + 1}") for index in range(3000)]
+    assert [len(wave) for wave in waves(chain)] == [1] * 3000
+
+
 def test_what_cannot_be_parsed_or_is_elsewhere_needs_nothing() -> None:
     kind = by_kind("Organization")
     broken = Manifest(kind, kind.ref("default", "broken"), {"parentId": "root"}, "")

@@ -116,7 +116,7 @@ def decide_deletion(
     limit = REFERRERS_COUNTED + len(pending.terminating)
     referrers = landscape.referrers(state.ref, limit)
     found = {referrer.source for referrer in referrers}
-    ignoring = frozenset(found & pending.terminating)
+    ignoring = frozenset(source for source in found if source in pending.terminating)
     blockers = frozenset(found - ignoring - {state.ref})
     errors = [*deletion_complaints(policy, kind, request)]
     if blockers:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping, Sequence, Set
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Protocol
@@ -68,11 +68,12 @@ class Pending:
 
     Two new organizations that name each other must fail as a cycle instead of waiting for ever,
     so the cycle check walks pending parents too. ``terminating`` referrers do not block a
-    deletion, and a terminating target cannot be newly referenced.
+    deletion, and a terminating target cannot be newly referenced. Both may be live views: they
+    are looked up in, never iterated over.
     """
 
     parents: Mapping[EntityRef, EntityRef | None] = field(default_factory=dict)
-    terminating: frozenset[EntityRef] = frozenset()
+    terminating: Set[EntityRef] = frozenset()
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from graphlib import CycleError, TopologicalSorter
+from graphlib import TopologicalSorter
 
 from eatool.domain.errors import SpecInvalid
 from eatool.domain.identity import EntityRef
@@ -29,17 +29,18 @@ def waves(manifests: Sequence[Manifest]) -> list[list[Manifest]]:
     are left to the registry too.
     """
     needs = _needs(manifests)
-    looped: set[EntityRef] = set()
-    while True:
-        sorter = TopologicalSorter(
-            {ref: (need.hard | need.soft) - looped for ref, need in needs.items()}
-        )
-        try:
-            sorter.prepare()
-        except CycleError as error:
-            _break(error.args[1], needs, looped)
-        else:
-            break
+    for circle in _circles({ref: need.hard | need.soft for ref, need in needs.items()}):
+        for ref in circle:
+            needs[ref].soft.difference_update(circle)
+    looped = {
+        ref
+        for circle in _circles({ref: need.hard | need.soft for ref, need in needs.items()})
+        for ref in circle
+    }
+    sorter = TopologicalSorter(
+        {ref: (need.hard | need.soft) - looped for ref, need in needs.items() if ref not in looped}
+    )
+    sorter.prepare()
     by_ref = {manifest.ref: manifest for manifest in manifests}
     found: list[list[Manifest]] = []
     while sorter.is_active():
@@ -67,15 +68,38 @@ def _needs(manifests: Sequence[Manifest]) -> dict[EntityRef, _Needs]:
     return needs
 
 
-def _break(
-    cycle: Sequence[EntityRef], needs: dict[EntityRef, _Needs], looped: set[EntityRef]
-) -> None:
-    """Forget the soft references of a circle, or else take its members out."""
-    members = set(cycle)
-    soft = [need for ref in members if (need := needs[ref]).soft & members]
-    for need in soft:
-        need.soft.difference_update(members)
-    if not soft:
-        looped |= members
-        for ref in members:
-            del needs[ref]
+def _circles(graph: Mapping[EntityRef, Collection[EntityRef]]) -> Iterator[set[EntityRef]]:
+    """Strongly connected components of two members or more (Tarjan, without recursion).
+
+    In linear time: breaking one circle after the other would take the square of it.
+    """
+    index: dict[EntityRef, int] = {}
+    lowest: dict[EntityRef, int] = {}
+    open_: dict[EntityRef, None] = {}
+    for root in graph:
+        if root in index:
+            continue
+        path = [(root, iter(graph[root]))]
+        index[root] = lowest[root] = len(index)
+        open_[root] = None
+        while path:
+            ref, left = path[-1]
+            for target in left:
+                if target not in index:
+                    index[target] = lowest[target] = len(index)
+                    open_[target] = None
+                    path.append((target, iter(graph[target])))
+                    break
+                if target in open_:
+                    lowest[ref] = min(lowest[ref], index[target])
+            else:
+                path.pop()
+                if path:
+                    above = path[-1][0]
+                    lowest[above] = min(lowest[above], lowest[ref])
+                if lowest[ref] == index[ref]:
+                    circle = {ref}
+                    while (member := open_.popitem()[0]) != ref:
+                        circle.add(member)
+                    if len(circle) > 1:
+                        yield circle

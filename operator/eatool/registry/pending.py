@@ -19,7 +19,8 @@ class PendingChanges:
 
     def __init__(self) -> None:
         self._parents: dict[EntityRef, EntityRef | None] = {}
-        self._terminating: frozenset[EntityRef] = frozenset()
+        #: A dictionary for its keys: a set that shows itself without being copied.
+        self._terminating: dict[EntityRef, None] = {}
 
     def desire_parent(self, ref: EntityRef, parent: EntityRef | None) -> None:
         """``ref`` would be placed under ``parent`` (``None`` = a root)."""
@@ -27,14 +28,13 @@ class PendingChanges:
 
     def terminate(self, *refs: EntityRef) -> None:
         """Each of ``refs`` is to be deleted: it blocks no deletion and gets no new referrer."""
-        self._terminating |= set(refs)
+        self._terminating.update(dict.fromkeys(refs))
 
     def settle(self, ref: EntityRef) -> None:
         """The recorded state of ``ref`` is the desired one, or nobody desires it any more."""
         self._parents.pop(ref, None)
-        if ref in self._terminating:
-            self._terminating -= {ref}
+        self._terminating.pop(ref, None)
 
     def view(self) -> Pending:
-        """What a decision may know; ``parents`` is live, ``terminating`` a snapshot."""
-        return Pending(MappingProxyType(self._parents), self._terminating)
+        """What a decision may know; live, and safe to look things up in from any thread."""
+        return Pending(MappingProxyType(self._parents), self._terminating.keys())

@@ -19,6 +19,7 @@ from eatool.registry.opening import open_registry
 from eatool.registry.outcome import Unchanged
 from eatool.store.sql.engine import open_engine
 from eatool.store.sql.log import SqlEventStore
+from eatool.store.sql.migrate import current, upgrade
 
 EXAMPLES = Path(__file__).parents[2] / "examples"
 
@@ -152,10 +153,10 @@ def test_a_name_that_another_manifest_gives_up_is_taken_over(store: str, tmp_pat
     assert result.exit_code == 0, result.output
 
 
-def test_dry_run_says_the_same_and_records_nothing(store: str) -> None:
+def test_dry_run_says_the_same_and_records_nothing(store: str, tmp_path: Path) -> None:
     dry = run(store, "-f", EXAMPLES / "landscape", "--dry-run", "--output", "json")
     assert dry.exit_code == 0
-    assert events(store) == []
+    assert list(tmp_path.iterdir()) == []
     real = run(store, "-f", EXAMPLES / "landscape", "--output", "json")
     planned = {each["name"]: each for each in json.loads(dry.output)}
     for done in json.loads(real.output):
@@ -164,13 +165,40 @@ def test_dry_run_says_the_same_and_records_nothing(store: str) -> None:
         assert [each["event_id"] for each in plan["events"]] == [
             each["event_id"] for each in done["events"]
         ]
+    edit = run(store, "-f", EXAMPLES / "edits" / "good-retire-mainframe.yaml", "--dry-run")
+    assert "1 would record; 3 events" in edit.output
+    assert len(events(store)) == 31
+
+
+def test_dry_run_leaves_an_older_schema_alone(store: str) -> None:
+    engine = open_engine(store)
+    upgrade(engine)
+    with engine.begin() as connection:
+        connection.exec_driver_sql("DELETE FROM alembic_version WHERE version_num LIKE 'relay%'")
+    before = current(engine)
+    result = run(store, "-f", EXAMPLES / "landscape", "--dry-run")
+    assert result.exit_code == 1
+    assert "the schema is of another release, run `eatool store migrate`" in result.output
+    assert current(engine) == before
+    engine.dispose()
+
+
+def test_somebody_must_have_asked(store: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    def nobody() -> str:
+        raise KeyError("getpwuid(): uid not found: 54321")
+
+    monkeypatch.setattr("getpass.getuser", nobody)
+    refused = run(store, "-f", EXAMPLES / "landscape")
+    assert refused.exit_code == 2
+    assert "give --actor" in refused.output
+    assert run(store, "-f", EXAMPLES / "landscape", "--actor", "ci").exit_code == 0
 
 
 def test_deletion_goes_from_the_leaves(store: str) -> None:
     assert run(store, "-f", EXAMPLES / "landscape").exit_code == 0
     blocked = run(store, "--delete", "-f", EXAMPLES / "landscape" / "app-fare-engine.yaml")
     assert blocked.exit_code == 1
-    assert "is still named by" in blocked.output
+    assert "metadata.name: is still named by ApplicationInterface/" in blocked.output
     result = run(store, "--delete", "-f", EXAMPLES / "landscape", "--reason", "moved")
     assert result.exit_code == 0, result.output
     assert "31 recorded; 31 events" in result.output
@@ -222,4 +250,4 @@ def test_warnings_do_not_fail(store: str, tmp_path: Path) -> None:
     )
     result = run(store, "-f", file)
     assert result.exit_code == 0
-    assert "warning: spec.lineage[0]: names data_entity 'elsewhere'" in result.output
+    assert "warning: spec.lineage[0]: names DataEntity/elsewhere" in result.output

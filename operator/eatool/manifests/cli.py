@@ -77,6 +77,7 @@ def apply(
     2: the input cannot be read, nothing was applied; 3: recorded, but not published in time.
     """
     destination = _destination(broker) if publish else None
+    actor = actor or _os_user()
     try:
         manifests = load(paths, namespace=namespace, recursive=recursive)
     except ManifestsInvalid as invalid:
@@ -84,7 +85,7 @@ def apply(
             click.echo(str(error), err=True)
         raise SystemExit(2) from None
     told = Provenance(
-        actor=actor or getpass.getuser(),
+        actor=actor,
         actor_type=ActorType.USER,
         trust=Trust.DECLARED,
         source=Source.IMPORT,
@@ -109,6 +110,14 @@ def apply(
         raise SystemExit(1)
     if published is not None and (published.parked or not published.complete):
         raise SystemExit(3)
+
+
+def _os_user() -> str:
+    try:
+        return getpass.getuser()
+    except (OSError, KeyError):
+        # A container may run as a number that no passwd file knows.
+        raise click.UsageError("the operating system has no name for you: give --actor") from None
 
 
 def _destination(broker: str | None) -> MqttOptions:

@@ -14,14 +14,16 @@ from rich.console import Console
 from rich.table import Table
 from sqlalchemy.exc import SQLAlchemyError
 
+from eatool.domain.evolve import BrokenStream
 from eatool.domain.fields import parse_timestamp
 from eatool.domain.identity import EntityRef
 from eatool.domain.kind import EntityKind
 from eatool.domain.kinds import KINDS
+from eatool.domain.upcasting import UnknownEventType
 from eatool.projections.queries import Record
 from eatool.registry.folding import Folded
 from eatool.registry.history import Entry, history_of, state_at
-from eatool.registry.opening import OpenRegistry, open_registry, policy_of
+from eatool.registry.opening import OpenRegistry, lacks_file, open_registry, policy_of
 from eatool.settings import Settings
 from eatool.store.port import StoreError
 from eatool.store.sql.engine import open_engine
@@ -81,10 +83,10 @@ class Moment(click.ParamType[datetime]):
 
 @contextmanager
 def plain_errors() -> Iterator[None]:
-    """Database trouble ends a command with one line instead of a traceback."""
+    """Trouble with the database or its content ends a command with one line, no traceback."""
     try:
         yield
-    except (StoreError, SQLAlchemyError) as error:
+    except (StoreError, SQLAlchemyError, UnknownEventType, BrokenStream) as error:
         raise click.ClickException(str(error).splitlines()[0]) from error
 
 
@@ -97,9 +99,11 @@ def with_registry(
 ) -> _T:
     """Run ``act`` on the registry at ``url``, under the operator's own policy switches."""
     try:
-        open_engine(url).dispose()
+        engine = open_engine(url)
     except (ValueError, SQLAlchemyError) as error:
         raise click.UsageError(f"--store: {error}") from error
+    if not (migrate or dry_run) and lacks_file(engine):
+        raise click.UsageError(f"--store: there is no {engine.url.database}")
 
     async def run() -> _T:
         opening = open_registry(url, policy=policy_of(Settings()), migrate=migrate, dry_run=dry_run)
@@ -182,14 +186,19 @@ def history(
     """Show who changed what about an entity, when, and why."""
     ref = kind.ref(namespace, name)
 
-    async def read(opened: OpenRegistry) -> tuple[Sequence[Entry], Folded | None]:
-        folded = state_at(opened.store, ref, as_of) if as_of else None
-        return history_of(opened.store, ref, until=as_of), folded
+    if as_of is not None:
+        at = as_of
 
-    entries, folded = with_registry(url, read)
-    if folded is not None:
-        _show_state(kind, ref, folded, output)
+        async def state(opened: OpenRegistry) -> Folded:
+            return state_at(opened.store, ref, at)
+
+        _show_state(kind, ref, with_registry(url, state), output)
         return
+
+    async def read(opened: OpenRegistry) -> Sequence[Entry]:
+        return history_of(opened.store, ref)
+
+    entries = with_registry(url, read)
     if not entries:
         raise click.ClickException(f"{kind.kind} {namespace}/{name} was never recorded")
     if output == "json":

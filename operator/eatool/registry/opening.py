@@ -4,8 +4,12 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+from contextlib import ExitStack, asynccontextmanager
 from dataclasses import dataclass
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+from sqlalchemy import Engine
 
 from eatool.domain.kinds import upcast
 from eatool.domain.landscape import Landscape
@@ -17,10 +21,11 @@ from eatool.registry.rehearsal import Rehearsal
 from eatool.registry.service import Appender, Registry
 from eatool.settings import Settings
 from eatool.store.appender import GroupCommit, Grouped
+from eatool.store.port import StoreUnavailable
 from eatool.store.sql.engine import open_engine
 from eatool.store.sql.errors import Errors
 from eatool.store.sql.log import SqlEventStore
-from eatool.store.sql.migrate import upgrade
+from eatool.store.sql.migrate import current, head, upgrade
 
 
 def policy_of(settings: Settings) -> Policy:
@@ -58,7 +63,8 @@ async def open_registry(
         url: ``sqlite:///path`` or ``postgresql://...``.
         policy: governance switches; none on by default.
         migrate: create the schema, or bring it up to date, first.
-        dry_run: record nothing (:class:`Rehearsal`).
+        dry_run: record and migrate nothing (:class:`Rehearsal`); a database without a schema
+            counts as an empty log.
         around: wraps the appender, to measure it.
         committing: wraps the store as the group commit sees it, to measure its batches.
 
@@ -66,14 +72,51 @@ async def open_registry(
     database cannot be opened or migrated now.
 
     """
-    engine = open_engine(url)
-    if migrate:
-        errors = Errors(engine)
-        try:
-            await asyncio.to_thread(upgrade, engine)
-        except errors.types as error:
-            engine.dispose()
-            raise errors.translate(error) from error
+    with ExitStack() as scratch:
+        engine = await asyncio.to_thread(
+            _prepared, open_engine(url), scratch, migrate=migrate, dry_run=dry_run
+        )
+        async with _opened(engine, policy, dry_run, around, committing) as opened:
+            yield opened
+
+
+def lacks_file(engine: Engine) -> bool:
+    """Whether connecting would create the database: SQLite makes a file of any path it is given."""
+    database = engine.url.database
+    return engine.dialect.name == "sqlite" and bool(database) and not Path(str(database)).exists()
+
+
+def _prepared(engine: Engine, scratch: ExitStack, *, migrate: bool, dry_run: bool) -> Engine:
+    """The engine, its schema as asked for, or one of an empty log that ends with ``scratch``."""
+    errors = Errors(engine)
+    try:
+        if not dry_run:
+            if migrate:
+                upgrade(engine)
+            return engine
+        found = frozenset() if lacks_file(engine) else current(engine)
+        if found == head():
+            return engine
+        engine.dispose()
+        if found:
+            raise StoreUnavailable("the schema is of another release, run `eatool store migrate`")
+    except errors.types as error:
+        engine.dispose()
+        raise errors.translate(error) from error
+    folder = scratch.enter_context(TemporaryDirectory(prefix="eatool-"))
+    empty = open_engine(f"sqlite:///{Path(folder) / 'empty.db'}")
+    upgrade(empty)
+    return empty
+
+
+@asynccontextmanager
+async def _opened(
+    engine: Engine,
+    policy: Policy | None,
+    dry_run: bool,
+    around: Callable[[Appender], Appender],
+    committing: Callable[[Grouped], Grouped],
+) -> AsyncIterator[OpenRegistry]:
     store = SqlEventStore(engine, projections=[ReadModels()], upcast=upcast)
     landscape = SqlLandscape(engine)
     appender = GroupCommit(committing(store))

@@ -8,10 +8,14 @@ from typing import Any, Protocol
 
 import structlog
 
+from eatool.domain.errors import Code
 from eatool.kube.contract import COMPONENT
 from eatool.settings import pod_identity
 
 Body = dict[str, Any]
+
+#: Reasons of objects that go on by themselves when their target arrives.
+_PATIENCE = frozenset({Code.REFERENCE_NOT_FOUND.reason, Code.REFERENCE_TERMINATING.reason})
 
 #: Limit of the ``message`` (``note``) of a Kubernetes event.
 _MESSAGE_LIMIT = 1024
@@ -30,7 +34,8 @@ class EventApi(Protocol):
 class Announcer:
     """Posts an event when an object starts or ceases to need attention.
 
-    The steady case (a change is recorded) posts nothing: it would cost an API request each.
+    The steady case (a change is recorded) posts nothing: it would cost an API request each. Nor
+    does waiting for a reference, which a directory applied in any order does all the time.
     Posting goes on beside the reconcile, and a failure is only logged: the condition tells the
     same. (``kopf.event`` works inside kopf's handlers only; these come from our own queue.)
     """
@@ -42,11 +47,9 @@ class Announcer:
     def __call__(self, before: Body, after: Body) -> None:
         """Announce what changed between two versions of an object."""
         was, now = _ready(before), _ready(after)
-        if (was.get("status"), was.get("reason")) == (now.get("status"), now.get("reason")):
-            return
-        if now.get("status") == "False":
+        if _needs_attention(now) and was.get("reason") != now["reason"]:
             self._spawn(after, "Warning", now)
-        elif now.get("status") == "True" and was.get("status") == "False":
+        elif now.get("status") == "True" and _needs_attention(was):
             self._spawn(after, "Normal", now)
 
     def _spawn(self, body: Body, severity: str, condition: Body) -> None:
@@ -78,6 +81,10 @@ class Announcer:
             await self._api.post_event(metadata["namespace"], event)
         except Exception as error:
             _log.warning("event not posted", why=str(error))
+
+
+def _needs_attention(ready: Body) -> bool:
+    return ready.get("status") == "False" and ready["reason"] not in _PATIENCE
 
 
 def _ready(body: Body) -> Body:

@@ -16,6 +16,7 @@ from eatool.store.port import StoreError
 from eatool.store.sql import migrate as migrations
 from eatool.store.sql.engine import open_engine
 from eatool.store.sql.errors import Errors
+from eatool.store.sql.heads import disagreements
 from eatool.store.sql.log import SqlEventStore
 from eatool.store.verify import Report, verify_chain, verify_ordering
 
@@ -138,6 +139,25 @@ def ordering(url: str, first: int, last: int | None, follow: float, output: str)
     with _opened(url) as log, _bar("verifying the order") as progress:
         report = verify_ordering(log, first=first, last=last, follow=follow, progress=progress)
     _tell(report, output)
+
+
+@verify.command()
+@_store_option
+@_output_option
+def heads(url: str, output: str) -> None:
+    """Compare streams, unique keys and references with the log and with each other."""
+    with _opened(url) as log:
+        position = log.head().position
+        found = disagreements(log)
+    if output == "json":
+        broken = {rule: {"count": count, "first": names} for rule, (count, names) in found.items()}
+        click.echo(orjson.dumps({"sound": not found, "position": position, "broken": broken}))
+    else:
+        click.echo(f"streams, keys and references at position {position}")
+        for rule, (count, names) in found.items():
+            click.echo(f"BROKEN {count} times: {rule}: {', '.join(names)}")
+    if found:
+        raise SystemExit(1)
 
 
 @contextmanager

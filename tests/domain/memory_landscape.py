@@ -37,7 +37,8 @@ class MemoryLandscape:
     def state(self, ref: EntityRef) -> EntityState:
         return self.states.get(ref, EntityState(ref))
 
-    def spec(self, ref: EntityRef) -> Any:
+    def accepted(self, ref: EntityRef) -> Any:
+        """The spec as a model, ``None`` while there is none."""
         return self.state(ref).spec
 
     def live(self) -> list[EntityRef]:
@@ -48,9 +49,13 @@ class MemoryLandscape:
     def alive(self, refs: Sequence[EntityRef]) -> set[EntityRef]:
         return {ref for ref in refs if self.state(ref).exists}
 
+    def spec(self, ref: EntityRef) -> Mapping[str, object] | None:
+        accepted = self.accepted(ref)
+        return None if accepted is None else dict(accepted.model_dump())
+
     def parent(self, ref: EntityRef) -> EntityRef | None:
         parent_field = KINDS[ref.aggregate_type].parent_field
-        spec = self.spec(ref)
+        spec = self.accepted(ref)
         name = getattr(spec, parent_field) if spec is not None and parent_field else None
         return EntityRef(ref.aggregate_type, ref.namespace, name) if name is not None else None
 
@@ -71,10 +76,10 @@ class MemoryLandscape:
     ) -> Sequence[tuple[EntityRef, Mapping[str, object]]]:
         wanted = {("source_id", source, True), ("target_id", target, True)}
         return [
-            (ref, self.spec(ref).model_dump(mode="json"))
+            (ref, self.accepted(ref).model_dump(mode="json"))
             for ref in self.live()
             if wanted <= self.constraints[ref].references
-            and self.spec(ref).relation_type == relation_type
+            and self.accepted(ref).relation_type == relation_type
         ]
 
     # --- store -------------------------------------------------------------------------------

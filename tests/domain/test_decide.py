@@ -227,6 +227,17 @@ WARNED = [
         },
         "spec.specificationUrl: should use https",
     ),
+    (
+        "ApplicationInterface",
+        {
+            "name": "I",
+            "protocol": "http",
+            "endpoint": "old:80",
+            "exposedByAppId": "old",
+            "status": "active",
+        },
+        "spec.status: should not be active: Application/old, which exposes it, is retired",
+    ),
 ]
 
 
@@ -235,6 +246,7 @@ def test_warned_but_accepted(
     populated: World, kind: str, spec: dict[str, Any], warning: str
 ) -> None:
     populated.apply("Organization", "other", {"name": "Other"})
+    populated.apply("Application", "old", app("Old", lifecycle="retired"))
     accepted = populated.apply(kind, "new", spec)
     assert [str(found)[: len(warning)] for found in accepted.warnings] == [warning]
     again = populated.apply(kind, "new", spec)

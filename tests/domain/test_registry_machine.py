@@ -200,7 +200,9 @@ class Registry(RuleBasedStateMachine):
         for ref in self.registry.live():
             if ref in self.terminating:
                 continue
-            named = references_of(KINDS[ref.aggregate_type], ref.namespace, self.registry.spec(ref))
+            named = references_of(
+                KINDS[ref.aggregate_type], ref.namespace, self.registry.accepted(ref)
+            )
             hard = {reference.target for reference in named if reference.hard}
             assert self.registry.alive(list(hard)) == hard
 
@@ -218,14 +220,14 @@ class Registry(RuleBasedStateMachine):
         held = [
             key
             for ref in self.registry.live()
-            for key in keys_of(KINDS[ref.aggregate_type], ref, self.registry.spec(ref))
+            for key in keys_of(KINDS[ref.aggregate_type], ref, self.registry.accepted(ref))
         ]
         assert len(held) == len(set(held))
 
     @invariant()
     def relations_are_in_the_matrix_and_apart(self) -> None:
         relations = [
-            self.registry.spec(ref)
+            self.registry.accepted(ref)
             for ref in self.registry.live()
             if ref.aggregate_type == "relation"
         ]

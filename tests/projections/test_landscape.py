@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 from hypothesis import given, settings
@@ -24,7 +25,7 @@ def answers(landscape: Landscape, expected: MemoryLandscape) -> dict[str, Any]:
     """Everything a decision could ask about the names in use."""
     keys = {key for held in expected.constraints.values() for key in held.keys}
     relations = [
-        (ref, expected.spec(ref)) for ref in expected.live() if ref.aggregate_type == "relation"
+        (ref, expected.accepted(ref)) for ref in expected.live() if ref.aggregate_type == "relation"
     ]
     edges = {
         (
@@ -36,11 +37,18 @@ def answers(landscape: Landscape, expected: MemoryLandscape) -> dict[str, Any]:
     }
     return {
         "alive": landscape.alive(REFS),
+        "specs": {ref: _model(ref, landscape.spec(ref)) for ref in REFS},
         "parents": {ref: landscape.parent(ref) for ref in REFS},
         "referrers": {ref: list(landscape.referrers(ref)) for ref in REFS},
         "holders": {key: landscape.holder(key) for key in keys},
         "edges": {edge: sorted(ref for ref, _ in landscape.edges(*edge)) for edge in edges},
     }
+
+
+def _model(ref: EntityRef, spec: Mapping[str, object] | None) -> object:
+    """The spec as a model: databases give text where models have enums."""
+    model = KINDS[ref.aggregate_type].spec
+    return None if spec is None else model.model_validate(dict(spec), by_name=True)
 
 
 def check(store: SqlEventStore, history: History) -> None:
@@ -74,6 +82,7 @@ def test_unknown_entities_are_nothing() -> None:
         application = KINDS["application"].ref("default", "a")
         assert landscape.alive([]) == set()
         assert landscape.alive([application]) == set()
+        assert landscape.spec(application) is None
         assert landscape.parent(application) is None
         assert landscape.parent(KINDS["organization"].ref("default", "o")) is None
         assert landscape.referrers(application) == []

@@ -10,12 +10,19 @@ from typing import Any
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from tests.domain.strategies import NAMES, kinds, raw_specs
-from tests.registry.sites import APPLICATION, change, imagined, ref
+from tests.registry.sites import APPLICATION, SERVER, change, imagined, ref
 
 from eatool.registry.change import Change
 from eatool.registry.opening import open_registry
 from eatool.registry.outcome import Outcome, Recorded, Refused, Unavailable, WaitingFor
 from eatool.registry.service import Registry
+
+APPLICATION_ON_SERVER = {
+    "sourceType": "application",
+    "targetType": "server",
+    "targetId": "db-1",
+    "relationType": "deployed_on",
+}
 
 
 @st.composite
@@ -68,11 +75,19 @@ def test_a_rehearsal_answers_like_the_registry(
 
 async def test_changes_rehearsed_at_the_same_time_meet_each_other() -> None:
     async with imagined() as (registry, log):
+        assert isinstance(await registry.apply(change("Server", "db-1", SERVER)), Recorded)
         wanted = [change("Application", f"a{index}", APPLICATION) for index in range(40)]
         outcomes = await asyncio.gather(*map(registry.apply, wanted))
         assert sum(isinstance(outcome, Recorded) for outcome in outcomes) == 1
         assert sum(isinstance(outcome, Refused) for outcome in outcomes) == 39
-        assert log.head().position == 1
+        assert log.head().position == 2
+        # What was refused is not there.
+        for index, outcome in enumerate(outcomes):
+            runs_on = {**APPLICATION_ON_SERVER, "sourceId": f"a{index}"}
+            expected = Recorded if isinstance(outcome, Recorded) else WaitingFor
+            assert isinstance(
+                await registry.apply(change("Relation", f"r{index}", runs_on)), expected
+            )
 
 
 async def test_imagined_relations_stand_in_each_others_way() -> None:

@@ -32,6 +32,10 @@ class Landscape(Protocol):
         """Those of ``refs`` that are recorded and not deleted."""
         ...
 
+    def spec(self, ref: EntityRef) -> Mapping[str, object] | None:
+        """Accepted spec of a live entity by snake_case field; ``None`` when there is none."""
+        ...
+
     def parent(self, ref: EntityRef) -> EntityRef | None:
         """Recorded parent in the kind's hierarchy; ``None`` for a root or an unknown entity."""
         ...

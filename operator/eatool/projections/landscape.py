@@ -40,6 +40,18 @@ class SqlLandscape:
             found.update(map(EntityRef.parse, rows))
         return found
 
+    def spec(self, ref: EntityRef) -> Mapping[str, object] | None:
+        """See :class:`~eatool.domain.landscape.Landscape`."""
+        read = self._tables[ref.aggregate_type]
+        rows = read.table
+        query = select(rows).where(
+            rows.c.namespace == ref.namespace,
+            rows.c.id == ref.name,
+            rows.c.deleted_at.is_(None),
+        )
+        row = self._read(lambda connection: connection.execute(query).mappings().one_or_none())
+        return None if row is None else read.spec_fields(row)
+
     def parent(self, ref: EntityRef) -> EntityRef | None:
         """See :class:`~eatool.domain.landscape.Landscape`."""
         field = self._tables[ref.aggregate_type].kind.parent_field

@@ -16,7 +16,7 @@ from eatool.registry.folding import Log
 from eatool.store.arbiter import LogState, StreamHead
 from eatool.store.batch import encode
 from eatool.store.clock import Clock, utc_now
-from eatool.store.port import Append, Appended, Head, RecordedEvent, StoreError
+from eatool.store.port import Append, Appended, AppendRefused, Head, RecordedEvent, StoreError
 
 _UNPLACED = bytes(32)
 
@@ -47,15 +47,23 @@ class Rehearsal:
         if isinstance(encoded, StoreError):
             raise encoded
         with self._lock:
+            streams = self._state.streams
+            new = {each.stream_id: each for each in appends if each.stream_id not in streams}
+            for stream_id, append in new.items():
+                streams[stream_id] = StreamHead(append.expected_version, alive=True)
             transaction = tuple(map(self._against_imagined, appends))
-            after = self._state.check(transaction)
+            try:
+                after = self._state.check(transaction)
+            except AppendRefused:
+                for stream_id in new:
+                    del streams[stream_id]
+                raise
             self._state.accept(transaction, after, self._head.position + 1)
             return Appended(tuple(event for append in appends for event in self._place(append)))
 
     def _against_imagined(self, append: Append) -> Append:
         """Leave to the decision what it has seen in the real log."""
         streams = self._state.streams
-        streams.setdefault(append.stream_id, StreamHead(append.expected_version, alive=True))
         alive = (ref for ref in append.constraints.requires_alive if ref.stream_id in streams)
         constraints = replace(append.constraints, requires_alive=frozenset(alive))
         return replace(append, constraints=constraints)
@@ -110,6 +118,15 @@ class Rehearsal:
         recorded = self._landscape.alive([ref for ref, head in heads.items() if head is None])
         return recorded | {ref for ref, head in heads.items() if head is not None and head.alive}
 
+    def spec(self, ref: EntityRef) -> Mapping[str, object] | None:
+        """See :class:`~eatool.domain.landscape.Landscape`."""
+        with self._lock:
+            head = self._state.streams.get(ref.stream_id)
+            last = self._events[ref.stream_id][-1] if head is not None else None
+        if head is None or last is None:
+            return self._landscape.spec(ref)
+        return self._spec_of(ref, last) if head.alive else None
+
     def parent(self, ref: EntityRef) -> EntityRef | None:
         """See :class:`~eatool.domain.landscape.Landscape`."""
         with self._lock:
@@ -157,7 +174,7 @@ class Rehearsal:
                 for relation in set.intersection(*named)
                 if ends <= self._state.references[relation]
             }
-        specs = ((ref, self._spec(ref, event)) for ref, event in last.items())
+        specs = ((ref, self._spec_of(ref, event)) for ref, event in last.items())
         found = [(ref, spec) for ref, spec in specs if spec.get("relation_type") == relation_type]
         recorded = self._landscape.edges(source, relation_type, target)
         return [*found, *(edge for edge in recorded if not self._imagines(edge[0]))]
@@ -167,7 +184,7 @@ class Rehearsal:
             return ref.stream_id in self._state.streams
 
     @staticmethod
-    def _spec(ref: EntityRef, event: RecordedEvent) -> Mapping[str, object]:
+    def _spec_of(ref: EntityRef, event: RecordedEvent) -> Mapping[str, object]:
         entity = read_event(KINDS[ref.aggregate_type], event.type, event.data).entity
         spec: Mapping[str, object] = entity.model_dump()
         return spec

@@ -8,7 +8,7 @@ from typing import Annotated, ClassVar, get_args
 from pydantic import AfterValidator, Field
 
 from eatool.domain.addresses import Endpoint, HttpUrl
-from eatool.domain.enums import InterfaceStatus
+from eatool.domain.enums import InterfaceStatus, Lifecycle
 from eatool.domain.errors import Code, FieldError
 from eatool.domain.events import Created, Deleted, StateChanged, Updated
 from eatool.domain.fields import (
@@ -22,7 +22,9 @@ from eatool.domain.fields import (
     Tags,
     Version,
 )
-from eatool.domain.kind import Column, EntityKind, EntitySpec, Ref, SpecObject
+from eatool.domain.identity import EntityRef
+from eatool.domain.kind import Column, Conflict, EntityKind, EntitySpec, Ref, SpecObject
+from eatool.domain.landscape import Landscape
 from eatool.domain.rules import StateMachine, UniqueKey
 from eatool.domain.text import SetOf
 
@@ -115,6 +117,19 @@ def _https_advised(spec: ApplicationInterfaceSpec) -> Iterable[FieldError]:
         yield FieldError("spec.specificationUrl", Code.CONSTRAINT_VIOLATED, "should use https")
 
 
+def _nobody_serves_it(
+    ref: EntityRef, spec: ApplicationInterfaceSpec, landscape: Landscape
+) -> Iterable[Conflict]:
+    if spec.status is not InterfaceStatus.ACTIVE:
+        return
+    application = EntityRef("application", ref.namespace, spec.exposed_by_app_id)
+    recorded = landscape.spec(application)
+    if recorded is not None and recorded["lifecycle"] == Lifecycle.RETIRED:
+        message = f"should not be active: {application.called}, which exposes it, is retired"
+        error = FieldError("spec.status", Code.CONSTRAINT_VIOLATED, message)
+        yield Conflict(error, frozenset({application}))
+
+
 KIND = EntityKind(
     kind="ApplicationInterface",
     plural="applicationinterfaces",
@@ -157,4 +172,5 @@ KIND = EntityKind(
         ),
     ),
     warnings=(_https_advised,),
+    landscape_warnings=(_nobody_serves_it,),
 )

@@ -27,6 +27,7 @@ from eatool.store.port import (
     WrongExpectedVersion,
 )
 
+ID = uuid4()
 NOON = datetime(2026, 1, 31, 12, tzinfo=UTC)
 
 
@@ -186,6 +187,7 @@ def with_data(data: dict[str, Any]) -> Append:
         (with_data({"x": 1 << 70}), InvalidEvent),
         (with_data({"x": object()}), InvalidEvent),
         (replace(append("a", 0), events=()), InvalidEvent),
+        (replace(append("a", 0), events=(event(event_id=ID), event(event_id=ID))), InvalidEvent),
         (replace(append("a", 0), events=(replace(event(), actor="a\0b"),)), InvalidEvent),
         (replace(append("a", 0), events=(replace(event(), actor="\ud800"),)), InvalidEvent),
         (replace(append("a", 0), stream_id="application/shop/a\nb"), InvalidEvent),
@@ -225,6 +227,17 @@ def test_as_of_a_time(open_store: Opener) -> None:
     assert [store.position_at(NOON + d) for d in (-tick, 0 * tick, timedelta(hours=1))] == [0, 2, 3]
     until = store.read_stream("application/shop/a", until=NOON)
     assert [each.version for each in until] == [1, 2]
+
+
+def test_as_of_any_time_of_a_longer_log(open_store: Opener) -> None:
+    hours = [0, 0, 0, 1, 2, 2, 5, 5, 5, 5, 6]
+    times = iter([NOON + timedelta(hours=hour) for hour in hours])
+    store = open_store(clock=lambda: next(times))
+    for version in range(len(hours)):
+        store.append(append("a", version))
+    for hour in range(-1, 8):
+        expected = sum(each <= hour for each in hours)
+        assert store.position_at(NOON + timedelta(hours=hour)) == expected
 
 
 def test_times_of_other_zones_mean_the_same(open_store: Opener) -> None:

@@ -221,3 +221,22 @@ def same_log(open_store: Opener, first: EventStore) -> list[EventStore]:
 
 def number_of(store: EventStore, name: str) -> int:
     return len(store.read_stream(f"organization/shop/{name}"))
+
+
+def test_a_decision_too_far_behind_is_refused(
+    store: EventStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("eatool.store.arbiter.LOOKBACK", 3)
+    for version in range(4):
+        store.append(append("a", version))
+    with pytest.raises(ConditionFailed):
+        store.append(move("x", 0, 0))
+    store.append(move("x", 0, 1))
+
+
+def test_a_deletion_releases_the_keys_it_names_within_its_transaction(store: EventStore) -> None:
+    store.append(append("a", 0, keys=keys("k")))
+    store.append(append("a", 1, keys=keys("k"), no_referrers=True), append("b", 0, keys=keys("k")))
+    with pytest.raises(KeyTaken) as caught:
+        store.append(append("c", 0, keys=keys("k")))
+    assert caught.value.holder == "application/shop/b"

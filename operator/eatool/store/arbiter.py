@@ -161,7 +161,8 @@ class LogState:
         for append in transaction:
             constraints = append.constraints
             self._check_alive(append, after)
-            if constraints.keys and last[append.stream_id] is constraints:
+            final = last[append.stream_id] is constraints
+            if constraints.keys and final and not constraints.no_referrers:
                 self._check_keys(append, last, claimed)
             if constraints.no_referrers and not after[append.stream_id].alive:
                 self._check_referrers(append, last)

@@ -49,20 +49,23 @@ class Wanted:
             self.decided_at = append.decided_at
 
     def beyond(self, state: LogState) -> Wanted:
-        """What of it the state does not hold yet."""
+        """What of it the state does not hold yet.
+
+        The time this takes grows with what is wanted, not with the state.
+        """
         return Wanted(
-            streams=self.streams - state.streams.keys(),
+            streams=self.streams.difference(state.streams),
             appended=self.appended - state.whole,
-            keys=self.keys - state.keys.keys(),
+            keys=self.keys.difference(state.keys),
             deleted=self.deleted,
             decided_at=self.decided_at,
         )
 
     def settle(self, state: LogState) -> None:
         """After loading: what was not found is known to be absent."""
-        for stream_id in self.streams - state.streams.keys():
+        for stream_id in self.streams.difference(state.streams):
             state.streams[stream_id] = ABSENT
-        for key in self.keys - state.keys.keys():
+        for key in self.keys.difference(state.keys):
             state.keys[key] = UNHELD
         state.whole |= self.appended
         state.asked = self.decided_at is not None

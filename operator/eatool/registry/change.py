@@ -47,7 +47,8 @@ class Provenance:
     Attributes:
         actor: user or service account name, at most 255 characters are kept.
         field_manager: the API server's name of the writing tool.
-        reason, approval_id, override: as given with the change (annotations, headers).
+        reason, approval_id, override: as given with the change (annotations, headers); at most
+            2000 and 256 characters are kept.
         correlation: client's token that ties changes together; a UUID is kept, anything else is
             hashed to one. ``None``: the change correlates with itself only.
         traceparent: W3C trace context.

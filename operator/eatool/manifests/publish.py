@@ -70,12 +70,12 @@ def _partition_ends(store: SqlEventStore, checkpoints: Checkpoints) -> dict[int,
     cursors = checkpoints.cursors(DESTINATION)
     published = min((each.position for each in cursors), default=0)
     query = (
-        select(event.c.partition, func.max(event.c.position))
+        select(event.c.partition, func.max(event.c.position).label("newest"))
         .where(event.c.position > published)
         .group_by(event.c.partition)
     )
     with store.connect() as connection:
-        return dict(connection.execute(query).tuples().all())
+        return {row.partition: row.newest for row in connection.execute(query)}
 
 
 def _reached(checkpoints: Checkpoints, ends: dict[int, int]) -> bool:

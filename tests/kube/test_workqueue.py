@@ -12,9 +12,19 @@ Process = Callable[[str], Awaitable[None]]
 
 
 async def drain(queue: WorkQueue[str], process: Process, workers: int = 3) -> None:
-    task = asyncio.create_task(queue.run(process, workers))
+    active = 0
+
+    async def counted(key: str) -> None:
+        nonlocal active
+        active += 1
+        try:
+            await process(key)
+        finally:
+            active -= 1
+
+    task = asyncio.create_task(queue.run(counted, workers))
     await asyncio.sleep(0)
-    while not queue.idle:
+    while queue.queued or active:
         await asyncio.sleep(0.001)
     task.cancel()
     with pytest.raises(asyncio.CancelledError):
@@ -31,7 +41,7 @@ async def test_a_key_added_many_times_runs_once() -> None:
     for _ in range(10):
         queue.add("a")
     queue.add("b")
-    assert queue.depth == 2
+    assert queue.queued == {"a", "b"}
     await drain(queue, process)
     assert seen == {"a": 1, "b": 1}
 
@@ -81,7 +91,7 @@ async def test_a_delayed_key_runs_later_and_the_sooner_request_wins() -> None:
     queue.add_after("a", 0.01)
     queue.add_after("a", 30)
     task = asyncio.create_task(queue.run(process, 1))
-    assert queue.idle
+    assert not queue.queued
     async with asyncio.timeout(2):
         await done.wait()
     task.cancel()
@@ -99,7 +109,7 @@ async def test_an_add_makes_a_pending_delay_moot() -> None:
     queue.add("a")
     await drain(queue, process)
     await asyncio.sleep(0.04)
-    assert queue.depth == 0
+    assert not queue.queued
     assert runs == 1
 
 

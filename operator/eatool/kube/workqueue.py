@@ -30,10 +30,7 @@ class Backoff:
 
 
 class WorkQueue(Generic[K]):
-    """Keys to be processed; belongs to one event loop.
-
-    All methods but :meth:`add_threadsafe` must be called in that loop.
-    """
+    """Keys to be processed; belongs to one event loop and must be called in it."""
 
     def __init__(self, backoff: Backoff | None = None) -> None:
         self._backoff = backoff or Backoff()
@@ -46,24 +43,9 @@ class WorkQueue(Generic[K]):
         self._loop = asyncio.get_running_loop()
 
     @property
-    def depth(self) -> int:
-        """Keys ready to be processed, not counting delayed and active ones."""
-        return self._ready.qsize()
-
-    @property
     def queued(self) -> frozenset[K]:
-        """The keys :attr:`depth` counts."""
+        """Keys ready to be processed, not counting delayed and active ones."""
         return frozenset(self._queued)
-
-    @property
-    def active(self) -> int:
-        """Keys being processed."""
-        return len(self._active)
-
-    @property
-    def idle(self) -> bool:
-        """Nothing ready and nothing active (delayed keys may remain)."""
-        return self._ready.empty() and not self._active
 
     def add(self, key: K) -> None:
         """Process ``key`` as soon as possible."""
@@ -75,10 +57,6 @@ class WorkQueue(Generic[K]):
         elif key not in self._queued:
             self._queued.add(key)
             self._ready.put_nowait(key)
-
-    def add_threadsafe(self, key: K) -> None:
-        """:meth:`add` from any thread."""
-        self._loop.call_soon_threadsafe(self.add, key)
 
     def add_after(self, key: K, delay: float) -> None:
         """Process ``key`` in ``delay`` seconds unless it is added earlier; the sooner wins."""

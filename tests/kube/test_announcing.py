@@ -61,11 +61,12 @@ async def test_only_transitions_are_announced(
     assert [(event["type"], event["reason"]) for event in events.posted] == expected
 
 
-async def test_a_long_message_fits_an_event() -> None:
+@pytest.mark.parametrize(("message", "note"), [("x" * 5000, "x" * 1024), ("€" * 500, "€" * 341)])
+async def test_a_long_message_fits_an_event(message: str, note: str) -> None:
     events = Events()
-    Announcer(events)(FRESH, told("False", message="x" * 5000))
+    Announcer(events)(FRESH, told("False", message=message))
     await asyncio.sleep(0)
-    assert len(events.posted[0]["note"]) == 1024
+    assert events.posted[0]["note"] == note
 
 
 async def test_an_event_that_cannot_be_posted_is_only_logged() -> None:

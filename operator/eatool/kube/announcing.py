@@ -17,8 +17,8 @@ Body = dict[str, Any]
 #: Reasons of objects that go on by themselves when their target arrives.
 _PATIENCE = frozenset({Code.REFERENCE_NOT_FOUND.reason, Code.REFERENCE_TERMINATING.reason})
 
-#: Limit of the ``message`` (``note``) of a Kubernetes event.
-_MESSAGE_LIMIT = 1024
+#: Limit of the ``note`` of a Kubernetes event, in bytes of UTF-8.
+_NOTE_LIMIT = 1024
 
 _log: structlog.stdlib.BoundLogger = structlog.get_logger("eatool.announcing")
 
@@ -72,7 +72,7 @@ class Announcer:
             "type": severity,
             "reason": condition["reason"],
             "action": "Reconcile",
-            "note": condition["message"][:_MESSAGE_LIMIT],
+            "note": condition["message"].encode()[:_NOTE_LIMIT].decode(errors="ignore"),
             "eventTime": datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ"),
             "reportingController": COMPONENT,
             "reportingInstance": pod_identity(),

@@ -89,7 +89,7 @@ class EntityApi:
         )
 
     async def get(self, ref: EntityRef) -> Body | None:
-        """The object as it is now, straight from etcd; ``None`` when there is none.
+        """The object as it is now (a consistent read); ``None`` when there is none.
 
         A listing of one: the operator needs no right beyond those of its watches.
         """
@@ -106,7 +106,7 @@ class EntityApi:
         return items[0] if items else None
 
     async def list(self, kind: EntityKind, namespace: str | None) -> AsyncIterator[Body]:
-        """Every object of a kind, in pages, straight from etcd rather than a watch cache."""
+        """Every object of a kind, in pages of one consistent snapshot."""
         token: str | None = None
         while True:
             options: Body = {"limit": _PAGE, "_request_timeout": _TIMEOUT}

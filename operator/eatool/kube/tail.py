@@ -26,20 +26,22 @@ class LogTail:
         self._store = store
         self._arrivals = arrivals
         self._poll = poll
+        self._position: int | None = None
 
     async def run(self) -> None:
-        """Follow the log from its present end until cancelled."""
-        position: int | None = None
+        """Follow the log until cancelled: from its end at first, then from where it stopped."""
         while True:
             try:
-                if position is None:
-                    position = (await asyncio.to_thread(self._store.head)).position
-                events = await asyncio.to_thread(self._store.read_all, after=position, limit=_PAGE)
+                if self._position is None:
+                    self._position = (await asyncio.to_thread(self._store.head)).position
+                events = await asyncio.to_thread(
+                    self._store.read_all, after=self._position, limit=_PAGE
+                )
             except StoreUnavailable as error:
                 _log.warning("store unavailable", why=str(error))
                 events = []
             if events:
                 self._arrivals.changed(*{event.ref for event in events})
-                position = events[-1].position
+                self._position = events[-1].position
             if len(events) < _PAGE:
                 await asyncio.sleep(self._poll)

@@ -12,9 +12,11 @@ import json
 import statistics
 import sys
 import tempfile
+import time
 from collections import Counter, defaultdict
 from collections.abc import Mapping
 from contextlib import AbstractContextManager
+from http import HTTPStatus
 from pathlib import Path
 from typing import Any
 
@@ -38,6 +40,8 @@ TARGETS = {
     "update": {"PATCH/status": 1},
     "delete": {"PATCH": 1},
 }
+#: Seconds until a new kind is served.
+_PATIENCE = 30.0
 _CRDS = "/apis/apiextensions.k8s.io/v1/customresourcedefinitions"
 
 
@@ -73,8 +77,11 @@ def _measure(plane: ControlPlane, folder: Path, objects: int, rounds: int) -> di
     client = plane.client()
     client.call("POST", _CRDS, custom_resource_definition(kind))
     path = f"/apis/{kind.api_group}/{kind.api_version}/{kind.plural}"
-    while client.request("GET", path).status != 200:
-        pass
+    deadline = time.monotonic() + _PATIENCE
+    while (status := client.request("GET", path).status) != HTTPStatus.OK:
+        if time.monotonic() > deadline:
+            raise RuntimeError(f"the API server does not serve the new kind: HTTP {status}")
+        time.sleep(0.05)
     samples: dict[tuple[str, str], list[dict[str, Any]]] = defaultdict(list)
     failures: list[str] = []
     for number in range(rounds):

@@ -91,4 +91,8 @@ def _running(
             yield Side(process, proxy)
         finally:
             process.send_signal(signal.SIGTERM)
-            process.wait(timeout=60)
+            try:
+                process.wait(timeout=60)
+            except subprocess.TimeoutExpired:
+                process.kill()  # nothing may go on in the background of the next measurement
+                raise

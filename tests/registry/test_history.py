@@ -59,12 +59,12 @@ def recorded(sqlite_url: str) -> str:
     return sqlite_url
 
 
-def test_history_command_prints_a_line_per_event(recorded: str) -> None:
+def test_history_command_tells_who_what_and_why(recorded: str) -> None:
     result = CliRunner().invoke(history, ["eaapp", "webshop", "--store", recorded])
     assert result.exit_code == 0, result.output
     assert "joe (declared, system)" in result.output
     assert "owner: shop-team → new-team" in result.output
-    assert "ARB-7" in result.output
+    assert "approved by: ARB-7" in result.output
 
 
 def test_history_command_speaks_json(recorded: str) -> None:

@@ -11,7 +11,7 @@ from typing import Any, TypeVar
 import click
 import orjson
 from rich.console import Console
-from rich.table import Table
+from rich.table import Column, Table
 from sqlalchemy.exc import SQLAlchemyError
 
 from eatool.domain.evolve import BrokenStream
@@ -168,7 +168,7 @@ def get(
             record.ref.name,
             *fields,
             str(record.version),
-            updated + _time(record.updated_at),
+            updated + _readable(record.updated_at),
         )
     show(table)
 
@@ -204,20 +204,26 @@ def history(
     if output == "json":
         click.echo(to_json([_entry_json(entry) for entry in entries]))
         return
-    table = Table("Version", "When", "Who", "Event", "What changed", "Why")
+    table = Table("Version", Column("When (UTC)", no_wrap=True), "Who", Column("What", ratio=1))
     for entry in entries:
         table.add_row(
             str(entry.version),
-            _time(entry.recorded_at),
+            _readable(entry.recorded_at),
             f"{entry.actor} ({entry.trust or 'unknown'}, {entry.source or 'unknown'})",
-            entry.type,
-            "\n".join(
-                f"{field}: {_cell(change.old)} → {_cell(change.new)}"
-                for field, change in entry.changes.items()
-            ),
-            "\n".join(filter(None, (entry.reason, entry.approval_id))),
+            "\n".join((entry.type, *_told(entry))),
         )
     show(table)
+
+
+def _told(entry: Entry) -> Iterator[str]:
+    """What an entry says, a line each: changes, then why."""
+    for field, change in entry.changes.items():
+        before = "" if change.old in (None, [], {}) else f"{_cell(change.old)} → "
+        yield f"  {field}: {before}{_cell(change.new)}"
+    if entry.reason:
+        yield f"  because: {entry.reason}"
+    if entry.approval_id:
+        yield f"  approved by: {entry.approval_id}"
 
 
 def to_json(value: Any) -> bytes:
@@ -294,3 +300,7 @@ def _cell(value: Any) -> str:
 
 def _time(value: datetime) -> str:
     return value.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
+
+
+def _readable(value: datetime) -> str:
+    return value.astimezone(UTC).strftime("%Y-%m-%d %H:%M:%S")

@@ -108,7 +108,7 @@ def _conditions() -> JsonObject:
     """``metav1.Condition`` as every generator of the ecosystem writes it."""
     fields: dict[str, Any] = {
         "type": {
-            "description": "Ready, Reconciling, Stalled, Published.",
+            "description": "Ready, Reconciling, Stalled, Paused.",
             "type": "string",
             "maxLength": 316,
             "pattern": r"^([a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*/)?"

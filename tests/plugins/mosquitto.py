@@ -185,15 +185,3 @@ def mosquitto(make_mosquitto: BrokerFactory) -> Mosquitto:
 def certificates(tmp_path_factory: pytest.TempPathFactory) -> Certificates:
     """A CA with a server and a client certificate."""
     return Certificates.create(tmp_path_factory.mktemp("certificates"))
-
-
-def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
-    """Make skipped Mosquitto tests impossible to overlook."""
-    skipped = [
-        report
-        for report in terminalreporter.stats.get("skipped", [])
-        if HINT in str(report.longrepr)
-    ]
-    if skipped:
-        terminalreporter.section("Mosquitto NOT TESTED", red=True, bold=True)
-        terminalreporter.line(f"{len(skipped)} tests did not run. {HINT}", red=True)

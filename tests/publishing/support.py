@@ -15,8 +15,9 @@ from eatool.domain.identity import ID_NAMESPACE
 from eatool.publishing.breaker import BreakerPolicy
 from eatool.publishing.checkpoints import Checkpoints
 from eatool.publishing.cloudevents import CloudEventsEncoder
+from eatool.publishing.memory import Verdict
 from eatool.publishing.options import RelayOptions
-from eatool.publishing.port import Message, PublisherFactory
+from eatool.publishing.port import Message, PublisherFactory, PublishError
 from eatool.publishing.relay import Relay
 from eatool.publishing.source import StoredLog
 from eatool.publishing.topics import TopicTemplate
@@ -158,3 +159,13 @@ def arrivals(messages: Iterable[Message]) -> list[tuple[str, int, str]]:
         (body["partitionkey"], int(body["sequence"]), body["id"])
         for body in (orjson.loads(message.payload) for message in messages)
     ]
+
+
+def lowest_position(checkpoints: Checkpoints) -> int:
+    """What is written down for certain."""
+    return min(cursor.position for cursor in checkpoints.cursors("test"))
+
+
+def refuse(stream_id: str, error: PublishError) -> Verdict:
+    """A verdict on one stream."""
+    return lambda message: error if message.stream_id == stream_id else None

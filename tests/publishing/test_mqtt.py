@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -11,8 +12,17 @@ from paho.mqtt.reasoncodes import ReasonCode
 from tests.plugins.certificates import Certificates
 from tests.plugins.mosquitto import BrokerFactory, Mosquitto
 from tests.publishing.subscriber import Subscriber
-from tests.publishing.support import until
+from tests.publishing.support import (
+    Writer,
+    assert_complete_and_ordered,
+    event,
+    make_relay,
+    running,
+    stream,
+    until,
+)
 
+from eatool.publishing.checkpoints_memory import MemoryCheckpoints
 from eatool.publishing.mqtt import MqttPublisher
 from eatool.publishing.mqtt_options import (
     MqttOptions,
@@ -28,6 +38,8 @@ from eatool.publishing.port import (
     SessionLost,
     TransientPublishError,
 )
+from eatool.store.memory import MemoryEventStore
+from eatool.store.port import Append
 
 
 def message(payload: bytes = b'{"a": 1}', topic: str = "eatool/x") -> Message:
@@ -153,6 +165,59 @@ async def test_own_packet_limit_serves_mqtt_311(mosquitto: Mosquitto) -> None:
     options = MqttOptions("127.0.0.1", mosquitto.port, version="3.1.1", max_packet_size=500)
     with pytest.raises(PermanentPublishError, match="too large"):
         await publish(options, message(b"x" * 500))
+
+
+async def test_what_mqtt_311_forbids_is_acknowledged_and_dropped(
+    make_mosquitto: BrokerFactory,
+) -> None:
+    """The protocol has no way to say no: use MQTT 5 where access rules matter.
+
+    Mosquitto 2.0.11 ends the session after a refusal as well.
+    """
+    broker = make_mosquitto(acl="topic write allowed/#\ntopic read #\n")
+    broker.start()
+    subscriber = Subscriber(broker.port, "#")
+    forbidden, allowed = message(topic="forbidden/x"), message(topic="allowed/x")
+    options = MqttOptions("127.0.0.1", broker.port, version="3.1.1")
+    await publish(options, forbidden)
+    await publish(options, allowed)
+    await until(lambda: bool(subscriber.messages))
+    subscriber.close()
+    assert [each.topic for each in subscriber.messages] == ["allowed/x"]
+
+
+async def test_mqtt_311_session_ends_on_what_is_too_large(make_mosquitto: BrokerFactory) -> None:
+    broker = make_mosquitto(settings={"max_packet_size": "1000"})
+    broker.start()
+    options = MqttOptions("127.0.0.1", broker.port, version="3.1.1")
+    with pytest.raises(SessionLost):
+        await publish(options, message(b"x" * 1000))
+
+
+async def test_too_large_for_mqtt_311_parks_its_stream_and_the_others_flow(
+    make_mosquitto: BrokerFactory,
+) -> None:
+    broker = make_mosquitto(settings={"max_packet_size": "2000"})
+    broker.start()
+    store, checkpoints = MemoryEventStore(), MemoryCheckpoints()
+    large = replace(event(stream(1), 1), data={"description": "x" * 3000})
+    store.append(Append(stream(1), 0, (large,)))
+    writer = Writer(store)
+    others = [stream(number) for number in range(2, 30)]
+    subscriber = Subscriber(broker.port)
+    options = MqttOptions("127.0.0.1", broker.port, version="3.1.1")
+    relay = make_relay(store, lambda: MqttPublisher(options), checkpoints)
+    async with running(relay):
+        while not relay.status().parked:
+            writer.write(others)
+            await asyncio.sleep(0.05)
+        await until(lambda: relay.status().lag_events == 0)
+        await until(lambda: subscriber.distinct == writer.total)
+    subscriber.close()
+    (parked,) = checkpoints.parked("test")
+    assert parked.stream_id == stream(1)
+    assert "the session ended" in parked.reason
+    assert_complete_and_ordered(subscriber.seen, writer.versions)
 
 
 async def test_topic_with_a_wildcard_is_permanent(mosquitto: Mosquitto) -> None:

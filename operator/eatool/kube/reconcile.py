@@ -43,7 +43,7 @@ from eatool.telemetry.metrics import ReconcileMetrics, ReconcileResult
 
 Body = dict[str, Any]
 
-#: Told about a status that changed: old conditions' Ready reason, new body.
+#: Told about a status that changed: the object before and after.
 Announce = Callable[[Body, Body], None]
 
 _log: structlog.stdlib.BoundLogger = structlog.get_logger("eatool.reconcile")
@@ -224,6 +224,9 @@ class Reconciler:
         return True
 
     def _settle(self, ref: EntityRef, body: Body, outcome: Outcome) -> ReconcileResult:
+        # Whatever the outcome, from here on the queue brings it back if need be: the echo of the
+        # status that told of an outage must not cut its backoff short.
+        self._objects.dealt_with(ref, cause_of(body))
         match outcome:
             case Unavailable(retry_after=retry_after):
                 self._queue.retry(ref, not_before=retry_after)
@@ -233,7 +236,6 @@ class Reconciler:
                 self._queue.add_after(ref, self._recheck)
             case Recorded() | Unchanged():
                 pass
-        self._objects.dealt_with(ref, cause_of(body))
         self._queue.succeeded(ref)
         return _RESULTS[type(outcome)]
 

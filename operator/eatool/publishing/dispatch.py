@@ -15,6 +15,7 @@ from collections import deque
 from collections.abc import Callable, Collection
 from functools import partial
 
+from eatool.publishing.backlog import Backlog
 from eatool.publishing.breaker import CircuitBreaker, CircuitState
 from eatool.publishing.cloudevents import Encoder
 from eatool.publishing.observer import Observer
@@ -42,7 +43,7 @@ class _Flight:
 
 
 class Dispatcher:
-    """Queues by stream, the window, and what happens to each answer. The loop owns it."""
+    """The window over the backlog, and what happens to each answer. The loop owns it."""
 
     def __init__(
         self,
@@ -67,7 +68,7 @@ class Dispatcher:
         self._refused = refused
         self._loop = asyncio.get_running_loop()
         self._publisher: Publisher | None = None
-        self._queues: dict[str, deque[StoredEvent]] = {}
+        self.backlog = Backlog(options.page)
         self._ready: deque[str] = deque()
         self._flights: dict[str, _Flight] = {}
         self._flights_of = [0] * PARTITIONS
@@ -79,44 +80,30 @@ class Dispatcher:
         self._pump_scheduled = False
         self._retry_timer: asyncio.TimerHandle | None = None
         self._stopping = False
-        self.waiting = 0
-        self.room = asyncio.Event()
-        self.room.set()
         self.landed = asyncio.Event()
 
     # -- what goes in ------------------------------------------------------------------------
 
     def offer(self, event: StoredEvent) -> None:
         """Queue one event behind those of its stream; call :meth:`pump` after a batch."""
-        stream_id = event.stream_id
-        queue = self._queues.get(stream_id)
-        if queue is None:
-            self._queues[stream_id] = deque((event,))
-            self._ready.append(stream_id)
-        else:
-            queue.append(event)
-        self.waiting += 1
-        if self.waiting >= 2 * self._options.page:
-            self.room.clear()
+        if self.backlog.add(event):
+            self._ready.append(event.stream_id)
 
     def take(self, stream_id: str) -> list[StoredEvent]:
         """Remove and return everything queued of one stream (nothing of it is in flight)."""
-        events = list(self._queues.pop(stream_id, ()))
         self._attempts.pop(stream_id, None)
         self._blocked.discard(stream_id)
         self._suspects.forget(stream_id)
-        self._less(len(events))
-        return events
+        return self.backlog.take(stream_id)
 
     def drop(self, partitions: Collection[int]) -> None:
         """Forget everything of partitions that are not ours any more."""
-        gone = [key for key, queue in self._queues.items() if queue[0].partition in partitions]
-        for stream_id in gone:
+        for stream_id in self.backlog.streams_of(partitions):
             flight = self._flights.pop(stream_id, None)
             if flight is not None:
                 self._flights_of[flight.event.partition] -= 1
             self.take(stream_id)
-        self._ready = deque(key for key in self._ready if key in self._queues)
+        self._ready = deque(key for key in self._ready if key in self.backlog)
         self._held_back.difference_update(partitions)
         if not self._flights:
             self.landed.set()
@@ -162,11 +149,6 @@ class Dispatcher:
         first = next(iter(self._flights.values()), None)
         return 0.0 if first is None else self._clock() - first.sent_at
 
-    def oldest_event(self) -> StoredEvent | None:
-        """The waiting event with the lowest position."""
-        heads = (queue[0] for queue in self._queues.values())
-        return min(heads, key=lambda event: event.position, default=None)
-
     # -- sending -----------------------------------------------------------------------------
 
     def pump(self) -> None:
@@ -183,18 +165,18 @@ class Dispatcher:
             return  # it is alone, so that it is clear what it does to the session
         while ready and len(flights) < limit and self._publisher is publisher:
             stream_id = ready.popleft()
-            queue = self._queues.get(stream_id)
-            if queue is None or stream_id in flights or stream_id in self._blocked:
+            event = self.backlog.head(stream_id)
+            if event is None or stream_id in flights or stream_id in self._blocked:
                 continue
-            if queue[0].partition in self._held_back:
+            if event.partition in self._held_back:
                 continue
             if stream_id in self._suspects:
                 if flights:
                     ready.appendleft(stream_id)
                 else:
-                    self._send(publisher, queue[0])
+                    self._send(publisher, event)
                 return
-            self._send(publisher, queue[0])
+            self._send(publisher, event)
 
     def _limit(self) -> int:
         if self._breaker.closed:
@@ -254,17 +236,12 @@ class Dispatcher:
 
     def _acknowledged(self, flight: _Flight) -> None:
         event = flight.event
-        queue = self._queues[event.stream_id]
-        queue.popleft()
-        if queue:
+        if self.backlog.finish(event.stream_id):
             self._ready.append(event.stream_id)
-        else:
-            del self._queues[event.stream_id]
         if self._attempts:
             self._attempts.pop(event.stream_id, None)
         if self._suspects:
             self._suspects.acknowledged(event.stream_id)
-        self._less(1)
         self._breaker.success()
         self._finished(event)
         self._observer.published(
@@ -320,16 +297,11 @@ class Dispatcher:
     def _make_all_ready(self) -> None:
         """Line up every stream by the position of its next event: the head message first."""
         busy = self._flights.keys() | self._blocked
-        waiting = (key for key in self._queues if key not in busy)
+        waiting = (key for key in self.backlog if key not in busy)
         self._ready = deque(sorted(waiting, key=self._place))
 
     def _place(self, stream_id: str) -> tuple[bool, int]:
-        return stream_id in self._suspects, self._queues[stream_id][0].position
-
-    def _less(self, count: int) -> None:
-        self.waiting -= count
-        if self.waiting < self._options.page:
-            self.room.set()
+        return stream_id in self._suspects, self.backlog.place(stream_id)
 
 
 def _error_of(answer: asyncio.Future[None]) -> PublishError | None:

@@ -153,19 +153,19 @@ class Relay:
     def status(self) -> RelayStatus:
         """A snapshot; cheap enough for every scrape."""
         held = self._holdings.held.values()
-        oldest = self._dispatcher.oldest_event()
+        oldest = self._dispatcher.backlog.oldest()
         read = min((each.progress.read for each in held), default=self._tail.head)
         return RelayStatus(
             destination=self._destination,
             partitions=len(held),
             position=min((each.progress.position for each in held), default=0),
             head=self._tail.head,
-            lag_events=max(0, self._tail.head - read) + self._dispatcher.waiting,
+            lag_events=max(0, self._tail.head - read) + self._dispatcher.backlog.waiting,
             oldest_unpublished_at=None if oldest is None else oldest.recorded_at,
             connected=self._session.connected,
             circuit=self._breaker.state,
             in_flight=self._dispatcher.in_flight,
-            waiting=self._dispatcher.waiting,
+            waiting=self._dispatcher.backlog.waiting,
             parked=len(self._lot),
             last_error=next((each for each in self._errors.values() if each), None),
         )

@@ -109,10 +109,10 @@ class Tail:
 
     async def _room(self) -> None:
         """Wait for room in memory; look how far the log has moved on while nothing moves here."""
-        while not self._dispatcher.room.is_set():
+        while not self._dispatcher.backlog.room.is_set():
             with suppress(TimeoutError):
                 async with asyncio.timeout(self._options.poll_max):
-                    await self._dispatcher.room.wait()
+                    await self._dispatcher.backlog.room.wait()
                     return
             self.head = (await asyncio.to_thread(self._store.head)).position
 

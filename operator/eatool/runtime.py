@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import signal
-from collections.abc import AsyncIterator, Coroutine
+from collections.abc import AsyncIterator, Callable, Coroutine
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import structlog
@@ -38,8 +39,13 @@ _log: structlog.stdlib.BoundLogger = structlog.get_logger("eatool.runtime")
 
 _SAMPLE_RELAY, _SAMPLE_STORE = 1.0, 5.0
 _SAMPLE_PROJECTION = 60.0  # reads every row
-_RESTART_RELAY = 5.0
+#: Pause before a part that failed starts again, seconds.
+_RESTART = 5.0
 _FIRST_WAIT, _LONGEST_WAIT = 1.0, 30.0
+
+
+#: Work that goes on until it is cancelled or the process is asked to stop.
+_Part = Callable[[], Coroutine[Any, Any, None]]
 
 
 class ConfigurationError(Exception):
@@ -58,10 +64,9 @@ class Process:
 
     def checks(self) -> dict[str, Check]:
         """Checks of ``/readyz``."""
-        return {"store": self.reachable, "migrations": self._migrated, "watches": self._watching}
+        return {"store": self._reachable, "migrations": self._migrated, "watches": self._watching}
 
-    async def reachable(self) -> Health:
-        """Whether the log answers."""
+    async def _reachable(self) -> Health:
         if self.store is None:
             return Health(ok=False, why="not opened yet")
         try:
@@ -106,11 +111,16 @@ async def run(settings: Settings) -> None:
         known = await log.registry.preload(log.entities.pages)
         process.operator = Operator(settings, log.registry, log.store, metrics)
         _log.info("ready to watch", entities=known, http_port=port)
-        await stack.enter_async_context(_beside(_sample_store(log, metrics)))
-        await stack.enter_async_context(_beside(_sample_projection(log, metrics)))
+        beside = partial(_beside, stopping=stopping)
+        await stack.enter_async_context(
+            beside("store samples", lambda: _sample_store(log, metrics))
+        )
+        await stack.enter_async_context(
+            beside("projection samples", lambda: _sample_projection(log, metrics))
+        )
         if broker is not None:
-            publishing = _publish(settings, broker, log.store, metrics, stopping)
-            await stack.enter_async_context(_beside(publishing, cancel=False))
+            publishing = partial(_publish, settings, broker, log.store, metrics, stopping)
+            await stack.enter_async_context(beside("relay", publishing, cancel=False))
         try:
             await watch(process.operator, stopping)
         finally:
@@ -156,15 +166,30 @@ async def _open(
 
 
 @asynccontextmanager
-async def _beside(work: Coroutine[Any, Any, None], *, cancel: bool = True) -> AsyncIterator[None]:
-    """Run ``work`` for the length of the block; without ``cancel`` it ends by itself after it."""
-    task = asyncio.create_task(work)
+async def _beside(
+    part: str, run: _Part, *, stopping: asyncio.Event, cancel: bool = True
+) -> AsyncIterator[None]:
+    """Keep ``run`` going for the length of the block, beside what is vital.
+
+    Its failures are logged and it starts again; without ``cancel`` it ends by itself.
+    """
+    task = asyncio.create_task(_keep_running(part, run, stopping))
     try:
         yield
     finally:
         if cancel:
             task.cancel()
         await asyncio.gather(task, return_exceptions=True)
+
+
+async def _keep_running(part: str, run: _Part, stopping: asyncio.Event) -> None:
+    while not stopping.is_set():
+        try:
+            await run()
+        except Exception:
+            _log.exception("a part of the process failed; it starts again", part=part)
+        with suppress(TimeoutError):
+            await asyncio.wait_for(stopping.wait(), _RESTART)
 
 
 async def _publish(
@@ -174,22 +199,15 @@ async def _publish(
     metrics: PublishingMetrics,
     stopping: asyncio.Event,
 ) -> None:
-    """Keep a relay running; its failures never stop the recording of changes."""
-    observer = RelayMetrics(metrics, DESTINATION)
-    while not stopping.is_set():
-        relay = configured_relay(settings, broker, store, observer)
-        running = asyncio.create_task(relay.run())
-        asked = asyncio.create_task(stopping.wait())
-        async with _beside(_sample_relay(relay, metrics)):
-            await asyncio.wait((running, asked), return_when=asyncio.FIRST_COMPLETED)
-            asked.cancel()
-            await relay.stop()
-            try:
-                await running
-            except Exception:
-                _log.exception("the relay failed; it starts again")
-                with suppress(TimeoutError):
-                    await asyncio.wait_for(stopping.wait(), _RESTART_RELAY)
+    """Run a relay until it is asked to stop; raises what ended it before."""
+    relay = configured_relay(settings, broker, store, RelayMetrics(metrics, DESTINATION))
+    running = asyncio.create_task(relay.run())
+    asked = asyncio.create_task(stopping.wait())
+    async with _beside("relay samples", lambda: _sample_relay(relay, metrics), stopping=stopping):
+        await asyncio.wait((running, asked), return_when=asyncio.FIRST_COMPLETED)
+        asked.cancel()
+        await relay.stop()
+        await running
 
 
 async def _sample_relay(relay: Relay, metrics: PublishingMetrics) -> None:

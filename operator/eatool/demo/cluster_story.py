@@ -35,7 +35,6 @@ class ClusterStory:
         self._parts = parts
         self._material = material
         self._eatool = Eatool(tell, {"EATOOL_STORE_URL": parts.home.store_url})
-        self._shown = 0
 
     def tell(self) -> list[Verdict]:
         """Everything from the start of the parts to the last check."""
@@ -107,14 +106,14 @@ class ClusterStory:
         self._tell.say(f"All {count} are Ready, {took:.1f} s after kubectl returned.")
         table = self._ada.show("get", "ea", "-o", f"custom-columns-file={self._material.columns}")
         self._tell.output(table.output)
-        self._messages(subscriber, count, limit=8)
+        self._tell.messages(subscriber.news(count), limit=8)
         return count
 
     def _edit(self, subscriber: Subscriber, before: int) -> None:
         self._tell.chapter("An edit by somebody else: one change, several events")
         edit = self._material.edits / "good-retire-mainframe.yaml"
         self._tell.output(self._ben.show("apply", "-f", str(edit)).output)
-        self._messages(subscriber, before + _EDIT_EVENTS)
+        self._tell.messages(subscriber.news(before + _EDIT_EVENTS))
 
     def _refused_by_the_api_server(self) -> None:
         self._tell.chapter("An edit that the API server refuses, by a rule of the CRD")
@@ -148,7 +147,7 @@ class ClusterStory:
         for name in ("punctuality-mart", "journeys"):
             self._objects.wait("DataEntity", name, lambda each: each is None)
         self._tell.output("both are gone")
-        self._messages(subscriber, before + _DELETED)
+        self._tell.messages(subscriber.news(before + _DELETED))
 
     def _history(self) -> None:
         self._tell.chapter("Who changed what, when and why")
@@ -214,15 +213,6 @@ class ClusterStory:
         yield Verdict(
             not metrics.total("eatool_reconcile_total", result="error"), "no reconcile failed"
         )
-
-    def _messages(self, subscriber: Subscriber, expected: int, limit: int | None = None) -> None:
-        subscriber.wait_for(expected)
-        new = subscriber.received[self._shown :]
-        self._shown += len(new)
-        self._tell.say("As a subscriber of eatool/# receives it:")
-        self._tell.messages(new[-limit:] if limit else new)
-        if limit and len(new) > limit:
-            self._tell.say(f"  ... and {len(new) - limit} before these", style="dim")
 
     def _condition(self, seen: Seen | None, which: str, *, style: str) -> None:
         condition = seen.condition(which) if seen else {}

@@ -34,7 +34,6 @@ class ManifestStory:
         self._tell = tell
         self._parts = parts
         self._material = material
-        self._shown = 0
 
     def tell(self) -> list[Verdict]:
         """Everything from the start of the broker to the last check."""
@@ -66,7 +65,7 @@ class ManifestStory:
         self._tell.output(answer.output)
         self._tell.output(answer.errors.splitlines()[-1])  # how far it is published
         count = len(list(self._material.landscape.glob("*.yaml")))
-        self._messages(subscriber, count, limit=8)
+        self._tell.messages(subscriber.news(count), limit=8)
         self._tell.say("Once more, and nothing is new:")
         answer = self._eatool.show("apply", "-f", landscape, "--actor", "ada", "--publish")
         self._tell.output(answer.output.splitlines()[-1])
@@ -77,7 +76,7 @@ class ManifestStory:
         edit = str(self._material.edits / "good-retire-mainframe.yaml")
         answer = self._eatool.show("apply", "-f", edit, "--actor", "ben", "--publish")
         self._tell.output(answer.output)
-        self._messages(subscriber, before + _EDIT_EVENTS)
+        self._tell.messages(subscriber.news(before + _EDIT_EVENTS))
 
     def _refusals(self) -> None:
         self._tell.chapter("Two edits that are refused")
@@ -95,7 +94,7 @@ class ManifestStory:
         self._tell.output(self._eatool.show("apply", "-f", journeys, *told, expect=_REFUSED).output)
         answer = self._eatool.show("apply", "-f", referrer, "-f", journeys, *told)
         self._tell.output(answer.output)
-        self._messages(subscriber, before + _DELETED)
+        self._tell.messages(subscriber.news(before + _DELETED))
 
     def _look_back(self) -> None:
         self._tell.chapter("Who changed what, when and why")
@@ -113,15 +112,6 @@ class ManifestStory:
             who == [("ada", "declared"), *[("ben", "declared")] * _EDIT_EVENTS],
             "every change is in the name that was declared, and says that it only was declared",
         )
-
-    def _messages(self, subscriber: Subscriber, expected: int, limit: int | None = None) -> None:
-        subscriber.wait_for(expected)
-        new = subscriber.received[self._shown :]
-        self._shown += len(new)
-        self._tell.say("As a subscriber of eatool/# receives it:")
-        self._tell.messages(new[-limit:] if limit else new)
-        if limit and len(new) > limit:
-            self._tell.say(f"  ... and {len(new) - limit} before these", style="dim")
 
 
 def next_commands(parts: Parts) -> list[str]:

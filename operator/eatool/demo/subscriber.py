@@ -32,6 +32,7 @@ class Subscriber:
 
     def __init__(self, port: int, topics: str = "eatool/#") -> None:
         self._received: list[Received] = []
+        self._told = 0
         self._arrived = threading.Condition()
         self._topics = topics
         subscribed = threading.Event()
@@ -50,13 +51,19 @@ class Subscriber:
         with self._arrived:
             return tuple(self._received)
 
-    def wait_for(self, events: int) -> None:
-        """Wait until so many different events arrived; :class:`DemoError` when they do not."""
+    def news(self, events: int) -> tuple[Received, ...]:
+        """Wait until so many different events arrived in all; those since the last call.
+
+        :class:`DemoError` when they do not.
+        """
         deadline = time.monotonic() + _PATIENCE
         with self._arrived:
             while (there := len({message.event_id for message in self._received})) < events:
                 if not self._arrived.wait(deadline - time.monotonic()):
                     raise DemoError(f"{there} of {events} events arrived in {_PATIENCE:.0f} s")
+            new = self._received[self._told :]
+            self._told = len(self._received)
+            return tuple(new)
 
     def close(self) -> None:
         """End the connection."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shlex
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -57,12 +57,14 @@ class Teller:
         if len(lines) > len(shown):
             self.console.print(Text(f"  ... {len(lines) - len(shown)} more lines", style="dim"))
 
-    def messages(self, messages: Iterable[Received]) -> None:
-        """Messages as a subscriber got them."""
+    def messages(self, messages: Sequence[Received], *, limit: int | None = None) -> None:
+        """Messages as a subscriber got them, the last ``limit`` of them."""
+        shown = messages if limit is None else messages[-limit:]
+        self.say("As a subscriber of eatool/# receives it:")
         table = Table(box=None, pad_edge=False, padding=(0, 0, 0, 2))
         for heading in ("SEQ", "ACTOR", "TYPE", "TOPIC"):
             table.add_column(heading, overflow="fold", header_style="dim")
-        for message in messages:
+        for message in shown:
             table.add_row(
                 str(message.sequence),
                 message.actor,
@@ -70,6 +72,8 @@ class Teller:
                 Text(message.topic),
             )
         self.console.print(table)
+        if len(messages) > len(shown):
+            self.say(f"  ... and {len(messages) - len(shown)} before these", style="dim")
 
     def check(self, held: bool, claim: str) -> None:
         """One expectation and whether it held."""

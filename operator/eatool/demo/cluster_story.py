@@ -53,6 +53,8 @@ class ClusterStory:
             self._history()
             self._verify()
             metrics = self._measure(landscape + _EDIT_EVENTS + _DELETED)
+            # The broker acknowledges before it has delivered to everybody.
+            subscriber.news(landscape + _EDIT_EVENTS + _DELETED + _BURST)
             received = subscriber.received
         finally:
             subscriber.close()

@@ -58,7 +58,7 @@ class Request:
         """Classify a request by its line, as kube-apiserver does for RBAC and audit."""
         group, version, rest = _api(path)
         namespace = ""
-        if len(rest) > 2 and rest[0] == "namespaces" and rest[2] not in _NAMESPACE_SUBRESOURCES:  # noqa: PLR2004
+        if rest[2:] and rest[0] == "namespaces" and rest[2] not in _NAMESPACE_SUBRESOURCES:
             namespace, rest = rest[1], rest[2:]
         resource, name, subresource = (*rest, "", "", "")[:3]
         return cls(

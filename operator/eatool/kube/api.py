@@ -7,6 +7,7 @@ able to finish without a watch event of its own, and kopf applies patches only a
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from http import HTTPStatus
 from typing import Any, cast
 
 import aiohttp
@@ -147,9 +148,9 @@ class EntityApi:
             body = await call
         except ApiException as error:
             self._observe(verb, resource, error.status)
-            if error.status == 404:  # noqa: PLR2004 - the HTTP status reads better than a name
+            if error.status == HTTPStatus.NOT_FOUND:
                 return None
-            if error.status == 409:  # noqa: PLR2004
+            if error.status == HTTPStatus.CONFLICT:
                 raise ApiConflict(f"{verb} {resource}: {error.reason}") from error
             raise ApiUnavailable(
                 f"{verb} {resource}: HTTP {error.status} {error.reason}", _retry_after(error)

@@ -119,6 +119,22 @@ def test_a_forced_reconcile_is_echoed() -> None:
     assert status["lastHandledReconcileAt"] == "t1"
 
 
+def test_effective_shows_what_follows_from_the_spec() -> None:
+    relation = by_kind("Relation")
+    written = {
+        "sourceType": "application",
+        "sourceId": "shop",
+        "relationType": "depends_on",
+        "targetType": "application",
+        "targetId": "hub",
+        "archimateRelationship": "Flow",
+    }
+    state = EntityState(relation.ref("default", "r"), 1, relation.spec.model_validate(written))
+    effective = status_of(server(spec=written), Unchanged(state, LAST), NOW)["effective"]
+    assert effective["archimateElement"] == "ApplicationComponent"
+    assert "archimateRelationship" not in effective
+
+
 def test_effective_shows_only_what_differs_from_what_is_written() -> None:
     spec = {**SERVER, "hostname": "DB-1.Example", "tags": ["b", "a"]}
     state = EntityState(REF, 1, KIND.spec.model_validate(spec))

@@ -108,6 +108,8 @@ class Conflict:
 SpecRule = Callable[[Any], Iterable[FieldError]]
 #: Rules about moving from an accepted spec (``None`` = new) to a desired one.
 ChangeRule = Callable[[Any, Any, Request], Iterable[FieldError]]
+#: An accepted spec with the values that follow from it where it says nothing.
+Derivation = Callable[[Any], Any]
 #: Rules about the rest of the registry that no declaration expresses: self, desired spec.
 LandscapeRule = Callable[[EntityRef, Any, Landscape], Iterable[Conflict]]
 #: Events that endanger a landscape rule when an accepted spec (``None`` = new) becomes another.
@@ -135,6 +137,7 @@ class EntityKind:
         warnings, landscape_warnings: advice that never blocks.
         own_cel: the part of the spec rules that the API server checks at ``kubectl apply``.
         upcasters: steps from older schema versions of its events to the next.
+        derived: fills in what follows from a spec that leaves it out; shown, never recorded.
 
     """
 
@@ -164,6 +167,7 @@ class EntityKind:
     landscape_warnings: tuple[LandscapeRule, ...] = ()
     own_cel: tuple[CelRule, ...] = ()
     upcasters: tuple[Upcaster, ...] = ()
+    derived: Derivation = lambda spec: spec
     references: Mapping[str, Ref] = field(init=False)
     marked: Mapping[str, type[StateChanged[Any]]] = field(init=False)
 

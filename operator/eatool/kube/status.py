@@ -8,7 +8,6 @@ from typing import Any
 
 from eatool.domain.decision import EntityState
 from eatool.domain.errors import FieldError
-from eatool.domain.identity import EntityRef
 from eatool.domain.kinds import KINDS
 from eatool.kube.conditions import Condition, in_progress, merge, ready, stalled
 from eatool.kube.contract import PAUSED, RECONCILE_AT
@@ -49,7 +48,7 @@ def status_of(body: Mapping[str, Any], outcome: Outcome, now: datetime) -> Body:
             status["warnings"] = [str(warning) for warning in warnings][:MAX_WARNINGS] or None
             conditions = ready(f"Recorded as version {outcome.state.version}")
         case WaitingFor(errors=errors, missing=missing):
-            status["waitingFor"] = sorted(map(_display, missing))[:MAX_WAITING_FOR]
+            status["waitingFor"] = sorted(ref.called for ref in missing)[:MAX_WAITING_FOR]
             conditions = in_progress(errors[0].code.reason, _told(errors))
         case Refused(errors=errors):
             conditions = stalled(errors[0].code.reason, _told(errors))
@@ -158,7 +157,8 @@ def _effective(state: EntityState, written: Mapping[str, Any]) -> Body:
     """What the registry works with where it is not what the spec says."""
     if state.spec is None:
         return {}
-    canonical = state.spec.model_dump(mode="json", by_alias=True, exclude_none=True)
+    derived = KINDS[state.ref.aggregate_type].derived(state.spec)
+    canonical = derived.model_dump(mode="json", by_alias=True, exclude_none=True)
     return {
         name: value
         for name, value in canonical.items()
@@ -174,7 +174,3 @@ def _means_the_same(canonical: object, written: object) -> bool:
 
 def _told(errors: Iterable[FieldError]) -> str:
     return "; ".join(map(str, errors))
-
-
-def _display(ref: EntityRef) -> str:
-    return f"{KINDS[ref.aggregate_type].kind}/{ref.name}"

@@ -258,6 +258,16 @@ def _part_of_matches_parent(
         )
 
 
+def _with_archimate(spec: RelationSpec) -> RelationSpec:
+    row = ROWS[spec.source_type, spec.relation_type, spec.target_type]
+    return spec.model_copy(
+        update={
+            "archimate_element": spec.archimate_element or ELEMENTS[spec.source_type][0],
+            "archimate_relationship": spec.archimate_relationship or row.archimate[0],
+        }
+    )
+
+
 _CEL = (
     *matrix_cel(),
     CelRule(
@@ -306,4 +316,5 @@ KIND = EntityKind(
     warnings=(_bidirectional_advised, _element_fits),
     landscape_warnings=(_part_of_matches_parent,),
     own_cel=_CEL,
+    derived=_with_archimate,
 )

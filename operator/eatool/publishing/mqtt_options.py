@@ -58,7 +58,7 @@ class MqttOptions:
         clean_start, session_expiry: the relay re-sends by itself, so the broker need not keep
             a publisher's session; expiry is MQTT 5 only.
         max_packet_size: own limit; the smaller of it and the broker's (MQTT 5) holds. Set it
-            for MQTT 3.1.1, where a broker drops what is too large without a word.
+            for MQTT 3.1.1, where a broker ends the session on what is too large.
         receive_maximum: own limit of unacknowledged messages, beside the broker's.
 
     """

@@ -1,0 +1,33 @@
+from __future__ import annotations
+
+from eatool.publishing.suspects import Suspects
+
+
+def test_ended_sessions_convict_only_when_others_passed_in_between() -> None:
+    suspects = Suspects(3)
+    for _ in range(10):
+        assert not suspects.accuse("a")
+    suspects.acknowledged("b")
+    assert not suspects.accuse("a")
+    assert not suspects.accuse("a")
+    suspects.acknowledged("b")
+    assert suspects.accuse("a")
+
+
+def test_an_acknowledgement_acquits() -> None:
+    suspects = Suspects(2)
+    suspects.accuse("a")
+    assert "a" in suspects
+    assert suspects.any_of(["b", "a"])
+    suspects.acknowledged("a")
+    assert not suspects
+    suspects.acknowledged("b")
+    assert not suspects.accuse("a")
+
+
+def test_a_forgotten_stream_starts_afresh() -> None:
+    suspects = Suspects(2)
+    suspects.accuse("a")
+    suspects.acknowledged("b")
+    suspects.forget("a")
+    assert not suspects.accuse("a")

@@ -28,7 +28,7 @@ RESULTS = [
     result(Unchanged(STATE, None, (ERROR,))),
     result(WaitingFor(STATE, None, (ERROR,), frozenset())),
     result(Refused(STATE, None, (ERROR,))),
-    result(Unavailable("database away", 5)),
+    result(Unavailable("database away", 5, "no route")),
 ]
 
 
@@ -41,7 +41,7 @@ def test_lines_can_be_searched() -> None:
         "organization/a refused",
         "  a.yaml:1: spec.name: is [taken]",
         "organization/a unavailable",
-        "  a.yaml:1: database away",
+        "  a.yaml:1: database away: no route",
     ]
 
 

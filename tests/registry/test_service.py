@@ -205,7 +205,7 @@ async def test_an_unreachable_database_is_unavailable(sqlite_url: str) -> None:
     async with open_registry(sqlite_url, migrate=False) as opened:
         outcome = await opened.registry.apply(change("Server", "db-1", SERVER))
         assert isinstance(outcome, Unavailable)
-        assert "eatool store migrate" in outcome.why
+        assert "eatool store migrate" in outcome.detail
 
 
 async def test_provenance_is_in_the_events(any_url: str | None) -> None:

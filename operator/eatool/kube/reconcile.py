@@ -252,8 +252,8 @@ class Reconciler:
             case WaitingFor(errors=errors) | Refused(errors=errors) if news:
                 complaints = [f"{error.field} {error.code}" for error in errors]
                 _log.info("not accepted", **_about(ref), complaints=complaints)
-            case Unavailable(why=why) if news:
-                _log.warning("not recorded yet", why=why, **_about(ref))
+            case Unavailable(why=why, detail=detail) if news:
+                _log.warning("not recorded yet", why=why, detail=detail, **_about(ref))
             case _:
                 pass
 

@@ -89,7 +89,7 @@ def as_json(result: Result, *, dry_run: bool = False) -> Mapping[str, Any]:
         "events": _events(result),
         "errors": [_error_json(error) for error in _errors(result)],
         "warnings": [_error_json(error) for error in _warnings(result)],
-        "why": result.outcome.why if isinstance(result.outcome, Unavailable) else None,
+        "why": _why(result.outcome) if isinstance(result.outcome, Unavailable) else None,
     }
 
 
@@ -108,8 +108,12 @@ def _events(result: Result) -> Sequence[Mapping[str, Any]]:
 
 def _complaints(result: Result) -> Sequence[str]:
     if isinstance(result.outcome, Unavailable):
-        return [result.outcome.why]
+        return [_why(result.outcome)]
     return [str(error) for error in _errors(result)]
+
+
+def _why(outcome: Unavailable) -> str:
+    return ": ".join(filter(None, (outcome.why, outcome.detail)))
 
 
 def _errors(result: Result) -> Sequence[FieldError]:

@@ -59,10 +59,14 @@ class Refused:
 
 @dataclass(frozen=True, slots=True)
 class Unavailable:
-    """Nothing could be decided; the same change may pass after ``retry_after`` seconds."""
+    """Nothing could be decided; the same change may pass after ``retry_after`` seconds.
+
+    ``why`` is for whoever made the change; ``detail`` may name hosts and is for operators' logs.
+    """
 
     why: str
     retry_after: float
+    detail: str = ""
 
 
 Outcome = Recorded | Unchanged | WaitingFor | Refused | Unavailable

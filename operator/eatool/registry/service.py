@@ -56,6 +56,8 @@ _T = TypeVar("_T")
 _ATTEMPTS = 10
 #: Upper bound of the first pause between attempts, seconds; doubles up to the second.
 _PAUSE, _LONGEST_PAUSE = 0.005, 0.2
+#: What users are told; the driver's words may name hosts.
+_AWAY = "the event store does not answer"
 _RETRY_CONTENDED, _RETRY_UNAVAILABLE, _RETRY_UNREADABLE = 1.0, 5.0, 60.0
 
 
@@ -188,7 +190,7 @@ class Registry:
         try:
             outcome = await self._attempt(change, deciding, desired)
         except StoreUnavailable as error:
-            outcome = Unavailable(str(error), _RETRY_UNAVAILABLE)
+            outcome = Unavailable(_AWAY, _RETRY_UNAVAILABLE, str(error))
         except (UnknownEventVersion, UnknownEventType, BrokenStream) as error:
             outcome = Unavailable(str(error), _RETRY_UNREADABLE)
         self._settle(change, outcome, ticket)

@@ -67,4 +67,4 @@ def test_machines_get_codes() -> None:
     assert refused["errors"] == [
         {"field": "spec.name", "code": "ALREADY_EXISTS", "message": "is [taken]"}
     ]
-    assert as_json(RESULTS[3])["why"] == "database away"
+    assert as_json(RESULTS[3])["why"] == "database away: no route"

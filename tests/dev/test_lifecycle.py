@@ -1,6 +1,7 @@
 """Up, down, and everything that can happen in between."""
 
 import os
+import select
 import signal
 import subprocess
 import sys
@@ -111,7 +112,10 @@ def test_half_a_control_plane_is_replaced(directory: Path) -> None:
     plane = ControlPlane(directory, fast=True)
     plane.start()
     assert plane.etcd.pid is not None
-    os.kill(plane.etcd.pid, signal.SIGKILL)
+    descriptor = os.pidfd_open(plane.etcd.pid)
+    signal.pidfd_send_signal(descriptor, signal.SIGKILL)
+    assert select.select([descriptor], [], [], 10)[0], "etcd did not end"
+    os.close(descriptor)
 
     assert plane.start()
 

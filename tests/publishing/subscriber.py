@@ -54,10 +54,16 @@ class Subscriber:
             self._unacknowledged.append(message)
 
     def acknowledge(self) -> None:
-        """Acknowledge everything received on this connection so far."""
+        """Acknowledge everything received on this connection, and wait until the broker knows.
+
+        The answer to a second SUBSCRIBE comes after it has read what was sent before.
+        """
         while self._unacknowledged:
             message = self._unacknowledged.pop(0)
             self._client.ack(message.mid, message.qos)
+        self._subscribed.clear()
+        self._client.subscribe(self._filter, qos=1)
+        assert self._subscribed.wait(10)
 
     @property
     def distinct(self) -> int:

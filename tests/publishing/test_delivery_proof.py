@@ -109,7 +109,7 @@ async def test_broker_is_killed_in_the_middle_of_5000_events(
                 await until(lambda: not relay.status().connected)
                 await asyncio.to_thread(mosquitto.start)
             await until(lambda: complete(subscriber, writer), 20)
-            subscriber.acknowledge()
+            await asyncio.to_thread(subscriber.acknowledge)
         assert writer.total == 5000
         await until(lambda: relay.status().lag_events == 0)
         assert relay.status().parked == 0

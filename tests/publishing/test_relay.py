@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import threading
 import time
+from collections.abc import Callable
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -25,7 +26,7 @@ from tests.publishing.support import (
 from eatool.publishing.breaker import CircuitState
 from eatool.publishing.checkpoints import Claim, Cursor
 from eatool.publishing.checkpoints_memory import MemoryCheckpoints
-from eatool.publishing.memory import MemoryBroker
+from eatool.publishing.memory import MemoryBroker, MemoryPublisher
 from eatool.publishing.observer import NullObserver
 from eatool.publishing.port import (
     Message,
@@ -327,6 +328,52 @@ async def test_relay_that_slept_past_its_lease_gives_up_before_sending(
         assert broker.delivered == []
         await until(lambda: len(broker.delivered) == 1)
     assert {cursor.epoch for cursor in checkpoints.cursors("test")} == {2}
+
+
+async def test_messages_under_way_when_the_lease_passes_on_arrive_as_repeats_only(
+    store: MemoryEventStore, writer: Writer
+) -> None:
+    """The old owner's messages reach the broker after its successor's, and are acknowledged."""
+    wall = datetime(2026, 1, 1, tzinfo=UTC)
+    monotonic = 0.0
+    checkpoints = MemoryCheckpoints(clock=lambda: wall)
+    broker = MemoryBroker()
+    held: list[Callable[[], None]] = []
+    delaying = True
+
+    class Delayed(MemoryPublisher):
+        def publish(self, message: Message) -> asyncio.Future[None]:
+            if not delaying:
+                return super().publish(message)
+            answer: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+
+            def arrive() -> None:
+                broker.delivered.append(message)
+                answer.set_result(None)
+
+            held.append(arrive)
+            return answer
+
+    writer.write(map(stream, range(8)), rounds=3)
+    patient = replace(QUICK, ack_timeout=60.0)
+    old = make_relay(
+        store, lambda: Delayed(broker), checkpoints, clock=lambda: monotonic, options=patient
+    )
+    async with running(old):
+        await until(lambda: len(held) == 8)
+        wall += timedelta(seconds=100)  # the others' clock: its lease is over
+        async with running(make_relay(store, broker.publisher, checkpoints)) as (new,):
+            await until(lambda: len(broker.delivered) == 24)
+            monotonic += 100.0
+            for arrive in held:
+                arrive()
+            await until(lambda: old.status().in_flight == 0)
+            assert len(held) == 8, "the old owner sent more than it had under way"
+            delaying = False
+            writer.write(map(stream, range(8)))
+            await until(lambda: len(set(arrivals(broker.delivered))) == 32)
+            assert new.status().partitions >= 32
+    assert assert_complete_and_ordered(arrivals(broker.delivered), writer.versions) >= 8
 
 
 async def test_start_position_skips_history(

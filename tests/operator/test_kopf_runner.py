@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import logging
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -15,6 +17,15 @@ from eatool.kube.operator import Operator
 from eatool.registry.opening import open_registry
 from eatool.settings import Settings
 from eatool.telemetry.metrics import NullMetrics
+
+
+@pytest.fixture(autouse=True)
+def _loggers_as_before() -> Iterator[None]:
+    """The operator quiets kopf's object logger for its whole process, which is ours here."""
+    logger = logging.getLogger("kopf.objects")
+    level = logger.level
+    yield
+    logger.setLevel(level)
 
 
 async def test_kopf_runs_the_table(

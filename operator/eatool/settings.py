@@ -65,10 +65,10 @@ class Settings(BaseSettings):
     """Fallback re-check of an object that waits; arrivals of a target wake it at once."""
 
     http_host: str = "0.0.0.0"  # noqa: S104 - probes and Prometheus come from outside the pod
-    """Address of health, metrics and API."""
+    """Address of health and metrics."""
 
     http_port: Annotated[int, Field(ge=0, le=65535)] = 8080
-    """Port of health, metrics and API; 0 = any free one."""
+    """Port of health and metrics; 0 = any free one."""
 
     log_level: Literal["debug", "info", "warning", "error"] = "info"
     """Threshold of the JSON log."""

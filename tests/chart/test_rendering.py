@@ -12,6 +12,7 @@ import pytest
 import yaml
 from tests.plugins.chart import CHART, Helm
 
+from eatool.demo.places import ACCESS
 from eatool.domain.kinds import KINDS
 from eatool.settings import Settings
 
@@ -181,6 +182,20 @@ def test_the_operator_never_gets_to_write_a_spec_as_a_whole(objects: list[Object
     for role in operator + of_kind(objects, "Role"):
         for rule in role["rules"]:
             assert not {"update", "delete", "deletecollection"} & set(rule["verbs"])
+
+
+def test_the_demo_runs_with_the_rights_of_the_chart(offline_helm: Helm) -> None:
+    (chart,) = [
+        role["rules"]
+        for role in of_kind(render(offline_helm), "ClusterRole")
+        if "aggregate" not in str(role["metadata"])
+    ]
+    (demo,) = [
+        role["rules"]
+        for role in yaml.safe_load_all(ACCESS.read_text())
+        if role["kind"] == "ClusterRole" and role["metadata"]["name"] == "eatool-operator"
+    ]
+    assert sorted(demo, key=str) == sorted(chart, key=str)
 
 
 def test_watching_some_namespaces_needs_no_cluster_role_of_the_operator(

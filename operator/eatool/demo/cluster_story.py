@@ -23,6 +23,7 @@ _EDITED = "application/default/mainframe-tariffs"
 _EDIT_EVENTS = 3
 _DELETED = 2
 _POLICY_SECONDS = 30.0
+_KUBERNETES_EVENTS = "/apis/events.k8s.io/v1/namespaces/default/events"
 _PATIENCE = 60.0
 _BURST = 200
 
@@ -215,6 +216,11 @@ class ClusterStory:
         yield Verdict(
             not metrics.total("eatool_reconcile_total", result="error"), "no reconcile failed"
         )
+        listed = self._parts.plane.client().call("GET", _KUBERNETES_EVENTS)["items"]
+        yield Verdict(
+            {"CircularReference", "DeleteBlocked"} <= {event["reason"] for event in listed},
+            "Kubernetes events told of the loop and of the blocked deletion",
+        )
 
     def _condition(self, seen: Seen | None, which: str, *, style: str) -> None:
         condition = seen.condition(which) if seen else {}
@@ -265,7 +271,10 @@ def next_commands(parts: Parts, kubectl: Path) -> list[str]:
         f"source {environment}",
         "kubectl get ea",
         "kubectl edit application ticket-shop",
+        "kubectl get events",
         "eatool history application ticket-shop",
+        "eatool verify chain",
+        "eatool relay status",
         f"mosquitto_sub -p {parts.broker.port} -t 'eatool/#' -v",
         f"curl -s http://127.0.0.1:{parts.operator.port}/metrics | grep ^eatool_",
         f"tail -f {parts.operator.log}",

@@ -60,8 +60,13 @@ class OperatorProcess:
         self._server.spawn(command, die_with_parent=die_with_parent)
         deadline = time.monotonic() + _START_SECONDS
         while not self._ready():
-            if self._server.pid is None or time.monotonic() > deadline:
-                raise DemoError(f"the operator did not start:\n{self._server.log_tail()}")
+            if self._server.pid is None:
+                raise DemoError(f"the operator ended while starting:\n{self._server.log_tail()}")
+            if time.monotonic() > deadline:
+                raise DemoError(
+                    f"the operator is not ready after {_START_SECONDS:.0f} s:\n"
+                    f"{self._server.log_tail()}"
+                )
             time.sleep(0.1)
 
     @property

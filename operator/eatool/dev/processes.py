@@ -7,11 +7,13 @@ import os
 import select
 import signal
 import subprocess
+import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
 _PR_SET_PDEATHSIG = 1
+_EXECVE_SECONDS = 2.0
 # The shell exits at once, so init adopts and reaps the server: nothing of it hangs on us.
 _DETACH = '"$@" >"$0" 2>&1 </dev/null & echo $!'
 
@@ -117,15 +119,26 @@ class Server:
             descriptor = os.pidfd_open(pid)
         except OSError:
             return None
-        try:
-            # Empty for a zombie: it has ended, whoever has yet to collect it.
-            ours = f"{self.directory}/".encode() in Path(f"/proc/{pid}/cmdline").read_bytes()
-        except OSError:
-            ours = False
-        if not ours:
+        if f"{self.directory}/".encode() not in _command_line(pid):
             os.close(descriptor)
             return None
         return descriptor
+
+
+def _command_line(pid: int) -> bytes:
+    """Command line of a process; empty when it has ended, whoever has yet to collect it."""
+    process = Path(f"/proc/{pid}")
+    deadline = time.monotonic() + _EXECVE_SECONDS
+    try:
+        # For an instant of its execve a living process shows an empty one too.
+        while not (line := (process / "cmdline").read_bytes()):
+            state = (process / "stat").read_text().rpartition(")")[2].split()[0]
+            if state in "ZX" or time.monotonic() > deadline:
+                return b""
+            time.sleep(0.001)
+    except OSError:
+        return b""
+    return line
 
 
 def _ended(descriptor: int, patience: float) -> bool:

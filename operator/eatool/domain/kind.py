@@ -1,7 +1,7 @@
 """The declaration of a kind. Everything else derives from it.
 
-CRD, JSON codec, tables, topics, metric labels and API routes read :class:`EntityKind`; nothing
-outside ``domain/kinds/`` names a particular kind. A tenth kind is one more file there.
+CRD, JSON codec, tables, topics and metric labels read :class:`EntityKind`; nothing outside
+``domain/kinds/`` names a particular kind. A tenth kind is one more file there.
 """
 
 from __future__ import annotations
@@ -123,7 +123,7 @@ class EntityKind:
     Attributes:
         kind, plural, short_names: as in the CRD.
         aggregate_type: first part of the stream id, entity label of metrics and topics.
-        path: HTTP collection; with ``-`` as ``_`` it is the table name.
+        path: name of the collection; with ``-`` as ``_`` it is the table name.
         spec: the canonical spec model.
         events: every event class of the kind; exactly one Created, Updated and Deleted.
         columns: printer columns before Ready, Reason, Version and Age.

@@ -1,7 +1,7 @@
 """Fold events into rows: the one definition of a read model's content.
 
-Pure, so that inline projection, rebuild and parity checks cannot disagree. Every value comes
-from the events, times included.
+Pure, so that whatever folds the log gets the same rows. Every value comes from the events,
+times included.
 """
 
 from __future__ import annotations

@@ -32,7 +32,6 @@ SEQUENCE_DIGITS: Final = 12
 #: Metadata key -> context attribute, for what the log keeps in metadata.
 FROM_METADATA: Final[Mapping[str, str]] = {
     "traceparent": "traceparent",
-    "tracestate": "tracestate",
     "trust": "actortrust",
 }
 

@@ -58,11 +58,11 @@ def run() -> None:
 
     Exit code 2: a variable is wrong; one line each says which.
     """
-    from pydantic import ValidationError  # noqa: PLC0415 - none of this for `eatool --help`
+    from pydantic import ValidationError
 
-    from eatool.runtime import ConfigurationError  # noqa: PLC0415
-    from eatool.runtime import run as serve  # noqa: PLC0415
-    from eatool.settings import Settings  # noqa: PLC0415
+    from eatool.runtime import ConfigurationError
+    from eatool.runtime import run as serve
+    from eatool.settings import Settings
 
     try:
         settings = Settings()

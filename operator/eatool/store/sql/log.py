@@ -323,7 +323,6 @@ class SqlEventStore:
 def _backend(engine: Engine) -> Backend:
     if engine.dialect.name == "sqlite":
         return SqliteBackend()
-    # psycopg is an optional dependency.
-    from eatool.store.sql.postgresql import PostgresqlBackend  # noqa: PLC0415
+    from eatool.store.sql.postgresql import PostgresqlBackend  # noqa: PLC0415 - psycopg is optional
 
     return PostgresqlBackend()

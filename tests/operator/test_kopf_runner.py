@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import gc
-import logging
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -18,15 +16,6 @@ from eatool.kube.operator import Operator
 from eatool.registry.opening import open_registry
 from eatool.settings import Settings
 from eatool.telemetry.metrics import NullMetrics
-
-
-@pytest.fixture(autouse=True)
-def _loggers_as_before() -> Iterator[None]:
-    """The operator quiets kopf's object logger for its whole process, which is ours here."""
-    logger = logging.getLogger("kopf.objects")
-    level = logger.level
-    yield
-    logger.setLevel(level)
 
 
 # kopf's loop ends before its TLS connections have said goodbye (aio-libs/aiohttp#1925); they are

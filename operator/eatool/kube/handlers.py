@@ -8,7 +8,6 @@ what has been recorded.
 
 from __future__ import annotations
 
-import logging
 from typing import Any
 
 import kopf
@@ -52,8 +51,6 @@ def configure(settings: kopf.OperatorSettings, *, clusterwide: bool) -> None:
     # A Role cannot grant reading CRDs and namespaces; kopf would retry its refusal for a minute
     # with all watches closed (nolar/kopf#1153).
     settings.scanning.disabled = not clusterwide
-    # One line per delivered event ("Handler ... succeeded") says nothing; reconciles log results.
-    logging.getLogger("kopf.objects").setLevel(logging.WARNING)
 
 
 def _watch(registry: kopf.OperatorRegistry, kind: EntityKind, operator: Operator) -> None:

@@ -32,6 +32,9 @@ Format = Literal["json", "console"]
 _FIRST = ("timestamp", "level", "message", "logger", "object", "correlation_id", "error")
 _REFERENCE = ("kind", "namespace", "name", "uid")
 
+#: kopf says "Handler ... succeeded" for every delivered event; our reconciles say what came of it.
+_SIGHTINGS = "kopf.objects"
+
 #: One line for each request, statement or packet; our own records say what matters of it.
 _CHATTY = (
     "aiohttp.access",
@@ -87,6 +90,7 @@ def configure(level: Level = "info", fmt: Format = "json", *, stream: TextIO | N
     root.setLevel(level.upper())
     for name in _CHATTY:
         logging.getLogger(name).setLevel(logging.WARNING)
+    logging.getLogger(_SIGHTINGS).setLevel("NOTSET" if level == "debug" else "WARNING")
     for name in ("uvicorn", "uvicorn.error", "uvicorn.access", "asyncio"):
         logger = logging.getLogger(name)
         logger.handlers[:], logger.propagate = [], True

@@ -5,7 +5,27 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Final, Protocol
+
+
+@dataclass(frozen=True, slots=True)
+class Delivery:
+    """How the broker should treat messages it has taken; adapters leave out what it cannot do.
+
+    Attributes:
+        ttl: seconds until the broker may drop the message; ``None`` = never.
+        dmq_eligible: an expired message goes to the dead message queue (Solace).
+        priority: 0 to 255; ``None`` = the broker's default (Solace).
+
+    """
+
+    ttl: int | None = None
+    dmq_eligible: bool = True
+    priority: int | None = None
+
+
+#: Keep it for ever, treat it like any other.
+DEFAULT_DELIVERY: Final = Delivery()
 
 
 @dataclass(slots=True)
@@ -22,6 +42,8 @@ class Message:
             empty in structured mode, where the payload holds them.
         event_id: de-duplication id, the same on every re-send.
         stream_id: ordering key.
+        correlation_id: what ties the event to the change that caused it, if known.
+        delivery: shared by all messages of one event type.
 
     """
 
@@ -31,6 +53,8 @@ class Message:
     attributes: Mapping[str, str]
     event_id: str
     stream_id: str
+    correlation_id: str | None = None
+    delivery: Delivery = DEFAULT_DELIVERY
 
 
 class PublishError(Exception):

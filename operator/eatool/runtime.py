@@ -19,9 +19,11 @@ from eatool.domain.kinds import KINDS
 from eatool.kube.operator import Operator
 from eatool.kube.watching import watch
 from eatool.projections.tables import PROJECTION
+from eatool.publishing.checkpoints_sql import SqlCheckpoints
 from eatool.publishing.configured import DESTINATION, configured_relay
 from eatool.publishing.mqtt_options import MqttOptions, MqttUrlError, parse_mqtt_url
 from eatool.publishing.relay import Relay
+from eatool.publishing.required import RequiredBrokers
 from eatool.publishing.topics import TopicTemplate, TopicTemplateError
 from eatool.registry.opening import OpenRegistry, open_registry, policy_of
 from eatool.settings import Settings
@@ -109,7 +111,14 @@ async def run(settings: Settings) -> None:
             return
         process.store = log.store
         known = await log.registry.preload(log.entities.pages)
-        process.operator = Operator(settings, log.registry, log.store, metrics)
+        process.operator = Operator(
+            settings,
+            log.registry,
+            log.store,
+            metrics,
+            required=RequiredBrokers(),
+            checkpoints=SqlCheckpoints(log.store.engine),
+        )
         _log.info("ready to watch", entities=known, http_port=port)
         beside = partial(_beside, stopping=stopping)
         await stack.enter_async_context(

@@ -11,8 +11,11 @@ from eatool.domain.identity import EntityRef
 from eatool.domain.kinds import by_kind
 from eatool.kube.contract import FINALIZER
 from eatool.kube.objects import Objects
+from eatool.kube.published import Publication
 from eatool.kube.reconcile import Reconciler
 from eatool.kube.workqueue import WorkQueue
+from eatool.publishing.checkpoints_memory import MemoryCheckpoints
+from eatool.publishing.required import RequiredBrokers
 from eatool.registry.change import Change
 from eatool.registry.outcome import Outcome, Unavailable
 from eatool.registry.service import Registry
@@ -70,6 +73,7 @@ async def test_the_echo_of_a_status_does_not_cut_the_backoff_of_an_outage_short(
         actor_stamped=False,
         recheck=60.0,
         announce=lambda _before, _after: None,
+        publication=Publication(RequiredBrokers(), MemoryCheckpoints(), queue.add),
     )
     assert objects.observe(REF, api.body)
     await reconciler.process(REF)

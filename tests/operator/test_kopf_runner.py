@@ -13,6 +13,8 @@ from tests.operator.site import SERVER, Log, Site, assert_log_is_what_is_declare
 from eatool.dev.controlplane import ControlPlane
 from eatool.kube.handlers import handlers
 from eatool.kube.operator import Operator
+from eatool.publishing.checkpoints_memory import MemoryCheckpoints
+from eatool.publishing.required import RequiredBrokers
 from eatool.registry.opening import open_registry
 from eatool.settings import Settings
 from eatool.telemetry.metrics import NullMetrics
@@ -41,7 +43,14 @@ async def test_kopf_runs_the_table(
         assert runner.exception is None
 
     async with open_registry(url) as opened:
-        operator = Operator(settings, opened.registry, opened.store, NullMetrics())
+        operator = Operator(
+            settings,
+            opened.registry,
+            opened.store,
+            NullMetrics(),
+            required=RequiredBrokers(),
+            checkpoints=MemoryCheckpoints(),
+        )
         await asyncio.to_thread(use)
     assert log.types(site.ref("Server", "db-1")) == ["ServerCreated.v1", "ServerDeleted.v1"]
     assert_log_is_what_is_declared(site, log)

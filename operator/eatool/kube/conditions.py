@@ -10,9 +10,12 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any, Literal
+from typing import Any, Final, Literal
 
 Status = Literal["True", "False", "Unknown"]
+
+#: Type of the condition of :mod:`eatool.kube.published`.
+PUBLISHED: Final = "Published"
 
 #: The API convention's limit for a condition message.
 _MESSAGE_LIMIT = 32768

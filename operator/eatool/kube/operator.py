@@ -16,10 +16,12 @@ from eatool.kube.announcing import Announcer
 from eatool.kube.api import EntityApi
 from eatool.kube.credentials import api_client
 from eatool.kube.objects import Objects, is_terminating, ref_of
+from eatool.kube.published import Progress, Publication
 from eatool.kube.reconcile import Reconciler
 from eatool.kube.resync import Resync
 from eatool.kube.tail import LogTail
 from eatool.kube.workqueue import WorkQueue
+from eatool.publishing.required import RequiredBrokers
 from eatool.registry.service import Registry
 from eatool.settings import Settings
 from eatool.store.port import EventStore
@@ -37,12 +39,22 @@ class Operator:
     """Everything between kopf's watches and the registry; lives in kopf's event loop."""
 
     def __init__(
-        self, settings: Settings, registry: Registry, store: EventStore, metrics: ReconcileMetrics
+        self,
+        settings: Settings,
+        registry: Registry,
+        store: EventStore,
+        metrics: ReconcileMetrics,
+        *,
+        required: RequiredBrokers,
+        checkpoints: Progress,
     ) -> None:
+        """``required`` and ``checkpoints``: the brokers that ``Published`` speaks of."""
         self._settings = settings
         self._registry = registry
         self._store = store
         self._metrics = metrics
+        self._required = required
+        self._checkpoints = checkpoints
         self._objects = Objects()
         self._tasks: list[asyncio.Task[None]] = []
         self._api_client: Any = None
@@ -72,6 +84,7 @@ class Operator:
         self._queue = queue
         self._api_client = await api_client()
         api = EntityApi(self._api_client, self._metrics.api_request)
+        publication = Publication(self._required, self._checkpoints, queue.add)
         reconciler = Reconciler(
             self._registry,
             api,
@@ -81,6 +94,7 @@ class Operator:
             actor_stamped=self._settings.trusted_actor_annotation,
             recheck=self._settings.reference_retry,
             announce=Announcer(api),
+            publication=publication,
         )
         self._resync = Resync(self, api, self._metrics, self._settings)
         tail = LogTail(self._store, self._registry.arrivals)
@@ -94,6 +108,7 @@ class Operator:
             asyncio.create_task(_keep_running("queue", work)),
             asyncio.create_task(_keep_running("resync", self._resync.run)),
             asyncio.create_task(_keep_running("tail", tail.run)),
+            asyncio.create_task(_keep_running("publication", publication.run)),
             asyncio.create_task(_keep_running("gauges", self._gauge)),
         ]
 

@@ -21,6 +21,7 @@ from eatool.kube.api import ApiConflict, ApiUnavailable
 from eatool.kube.contract import FINALIZER, PAUSED
 from eatool.kube.objects import Objects, cause_of, is_current, is_terminating
 from eatool.kube.provenance import provenance_of, provenance_of_deletion
+from eatool.kube.published import Publication
 from eatool.kube.status import (
     deletion_status_of,
     patch_between,
@@ -89,6 +90,7 @@ class Reconciler:
         actor_stamped: bool,
         recheck: float,
         announce: Announce,
+        publication: Publication,
     ) -> None:
         self._registry = registry
         self._api = api
@@ -98,6 +100,7 @@ class Reconciler:
         self._actor_stamped = actor_stamped
         self._recheck = recheck
         self._announce = announce
+        self._publication = publication
 
     async def process(self, ref: EntityRef) -> None:
         """Reconcile one entity and see to its next look; never raises."""
@@ -164,6 +167,7 @@ class Reconciler:
         released = await self._api.set_finalizers(ref, version, remaining)
         if released is None or not remaining:
             self._objects.forget(ref)
+            self._publication.forget(ref)
         self._queue.succeeded(ref)
         return _RESULTS[type(outcome)]
 
@@ -174,6 +178,7 @@ class Reconciler:
         self._tell(ref, outcome)
         if isinstance(outcome, Recorded | Unchanged):
             self._objects.forget(ref)
+            self._publication.forget(ref)
             self._queue.succeeded(ref)
             return _RESULTS[type(outcome)]
         return self._settle(ref, body, outcome)
@@ -214,11 +219,14 @@ class Reconciler:
 
     async def _report(self, ref: EntityRef, body: Body, status: Body) -> bool:
         """Write the status if it differs; whether it did."""
-        patch = patch_between(body.get("status") or {}, status)
+        old = body.get("status") or {}
+        patch = patch_between(old, self._publication.told(ref, old, status, _now()))
         if not patch:
+            self._publication.written(ref)
             return False
         reported = await self._api.set_status(ref, patch)
         if reported is not None:
+            self._publication.written(ref)
             self._objects.observe(ref, reported)
             self._announce(body, reported)
         return True

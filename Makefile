@@ -32,6 +32,7 @@ check: venv ## Lint, types, layers, generated files up to date
 	@$(BIN)/mypy
 	@$(BIN)/lint-imports --config pyproject.toml
 	@$(BIN)/eatool crds --check
+	@$(BIN)/eatool asyncapi --check
 
 bench: venv packages controlplane-if-possible ## Benchmarks beside raw drivers and what a user would pick instead (BENCH_ARGS=--quick)
 	@$(BIN)/python -m benchmarks $(BENCH_ARGS)
@@ -65,6 +66,7 @@ format: venv ## Format and fix
 
 generate: venv ## Regenerate crds/ and what derives from the kinds
 	@$(BIN)/eatool crds
+	@$(BIN)/eatool asyncapi --update
 
 clean: ## Remove what builds left in the tree
 	@rm -rf .venv .mypy_cache .ruff_cache .pytest_cache .hypothesis build dist

@@ -17,17 +17,17 @@ from eatool.projections.tables import READ_TABLES, read_table
 from eatool.store.sql.schema import metadata
 
 
-def test_there_is_one_table_a_kind_named_like_its_path() -> None:
+def test_there_is_one_table_a_kind_named_after_its_path() -> None:
     assert {each.table.name for each in READ_TABLES.values()} == {
-        "organizations",
-        "business_capabilities",
-        "applications",
-        "application_services",
-        "application_interfaces",
-        "integrations",
-        "data_entities",
-        "servers",
-        "relations",
+        "read_organizations",
+        "read_business_capabilities",
+        "read_applications",
+        "read_application_services",
+        "read_application_interfaces",
+        "read_integrations",
+        "read_data_entities",
+        "read_servers",
+        "read_relations",
     }
 
 

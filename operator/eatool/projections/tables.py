@@ -52,6 +52,11 @@ _SCALARS: Sequence[tuple[type, TypeEngine[Any], Callable[[Any], Any] | None]] = 
 )
 
 
+#: The plain names belong to the tables of the registry that is migrated away from, which may lie
+#: in the same database.
+PREFIX = "read_"
+
+
 @dataclass(frozen=True, slots=True)
 class SpecColumn:
     """Where one spec field lives.
@@ -104,7 +109,7 @@ def read_table(kind: EntityKind, into: MetaData) -> ReadTable:
         columns.append(Column(name, sql_type))
     return ReadTable(
         kind,
-        Table(kind.table, into, *columns),
+        Table(PREFIX + kind.table, into, *columns),
         tuple(spec_columns),
         kind.event_class(Created).versioned_type(),
         kind.event_class(Deleted).versioned_type(),

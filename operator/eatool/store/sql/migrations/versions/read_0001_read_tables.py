@@ -21,7 +21,7 @@ _TEXT, _BIG, _BOOL, _DOUBLE, _DATE = sa.Text, sa.BigInteger, sa.Boolean, sa.Doub
 _TIME = sa.DateTime(timezone=True)
 _JSON = sa.JSON().with_variant(postgresql.JSONB(), "postgresql")
 
-#: Columns of the specs as they were at this revision, by table.
+#: Columns of the specs as they were at this revision, by table (without the prefix).
 _TABLES: dict[str, dict[str, Any]] = {
     "application_interfaces": {
         "name": _TEXT,
@@ -126,7 +126,7 @@ def upgrade() -> None:
     """One table a kind: the fixed columns, then those of its spec."""
     for name, columns in _TABLES.items():
         op.create_table(
-            name,
+            f"read_{name}",
             sa.Column("namespace", _TEXT, primary_key=True),
             sa.Column("id", _TEXT, primary_key=True),
             sa.Column("uid", _TEXT, nullable=False),
@@ -144,4 +144,4 @@ def upgrade() -> None:
 def downgrade() -> None:
     """Forget the read models; they are rebuilt from the log."""
     for name in reversed(_TABLES):
-        op.drop_table(name)
+        op.drop_table(f"read_{name}")

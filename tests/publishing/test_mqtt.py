@@ -27,7 +27,6 @@ from eatool.publishing.mqtt import MqttPublisher
 from eatool.publishing.mqtt_options import (
     MqttOptions,
     MqttUrlError,
-    TlsOptions,
     Version,
     parse_mqtt_url,
 )
@@ -38,6 +37,7 @@ from eatool.publishing.port import (
     SessionLost,
     TransientPublishError,
 )
+from eatool.publishing.tls import TlsOptions
 from eatool.store.memory import MemoryEventStore
 from eatool.store.port import Append
 

@@ -14,8 +14,9 @@ from tests.plugins.mosquitto import BrokerFactory
 
 from eatool.publishing.memory import MemoryBroker
 from eatool.publishing.mqtt import MqttPublisher
-from eatool.publishing.mqtt_options import MqttOptions, TlsOptions
+from eatool.publishing.mqtt_options import MqttOptions
 from eatool.publishing.port import Message, Publisher, SessionLost
+from eatool.publishing.tls import TlsOptions
 
 T = TypeVar("T")
 VARIANTS = ("memory", "mqtt5", "mqtt311", "mqtt5-tls", "mqtt5-qos2", "mqtt5-receive-maximum")

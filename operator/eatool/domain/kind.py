@@ -18,7 +18,7 @@ from eatool.domain.events import Created, Deleted, EntityEvent, StateChanged, Up
 from eatool.domain.identity import EntityRef
 from eatool.domain.landscape import Landscape, Request
 from eatool.domain.rules import ApprovalRule, StateMachine, UniqueKey
-from eatool.domain.upcasting import Upcaster
+from eatool.domain.upcasting import Downcaster, Upcaster
 
 
 class SpecObject(BaseModel):
@@ -137,6 +137,7 @@ class EntityKind:
         warnings, landscape_warnings: advice that never blocks.
         own_cel: the part of the spec rules that the API server checks at ``kubectl apply``.
         upcasters: steps from older schema versions of its events to the next.
+        downcasters: steps back, for consumers pinned to an older version; as far as declared.
         derived: fills in what follows from a spec that leaves it out; shown, never recorded.
 
     """
@@ -167,6 +168,7 @@ class EntityKind:
     landscape_warnings: tuple[LandscapeRule, ...] = ()
     own_cel: tuple[CelRule, ...] = ()
     upcasters: tuple[Upcaster, ...] = ()
+    downcasters: tuple[Downcaster, ...] = ()
     derived: Derivation = lambda spec: spec
     references: Mapping[str, Ref] = field(init=False)
     marked: Mapping[str, type[StateChanged[Any]]] = field(init=False)

@@ -27,6 +27,7 @@ from eatool.publishing.port import (
     SessionLost,
     TransientPublishError,
 )
+from eatool.publishing.ratelimit import TokenBucket
 from eatool.publishing.suspects import Suspects
 from eatool.store.encoding import StoredEvent
 from eatool.store.port import PARTITIONS
@@ -79,6 +80,8 @@ class Dispatcher:
         self._session_told = False
         self._pump_scheduled = False
         self._retry_timer: asyncio.TimerHandle | None = None
+        self._rate = None if options.rate is None else TokenBucket(options.rate, clock)
+        self._rate_timer: asyncio.TimerHandle | None = None
         self._stopping = False
         self.landed = asyncio.Event()
 
@@ -158,6 +161,8 @@ class Dispatcher:
         if publisher is None or self._stopping or not self._ready:
             return
         limit = self._limit()
+        if self._rate is not None and limit:
+            limit = self._within_rate(self._rate, limit)
         ready, flights = self._ready, self._flights
         if limit == 0 or not self._may_send():
             return
@@ -187,6 +192,17 @@ class Dispatcher:
             self._retry_timer = self._loop.call_later(self._breaker.wait, self._retry)
         return 0
 
+    def _within_rate(self, rate: TokenBucket, limit: int) -> int:
+        """At most as many in flight as ``limit``, and no more new ones than ``rate`` allows."""
+        available = rate.available
+        if not available and self._rate_timer is None:
+            self._rate_timer = self._loop.call_later(rate.wait, self._refilled)
+        return min(limit, len(self._flights) + available)
+
+    def _refilled(self) -> None:
+        self._rate_timer = None
+        self.pump()
+
     def _retry(self) -> None:
         self._retry_timer = None
         self._make_all_ready()
@@ -196,6 +212,8 @@ class Dispatcher:
         flight = _Flight(event, self._clock())
         self._flights[event.stream_id] = flight
         self._flights_of[event.partition] += 1
+        if self._rate is not None:
+            self._rate.take()
         # Whatever is raised here, only this stream suffers.
         try:
             message = self._encoder(event)

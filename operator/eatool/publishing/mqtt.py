@@ -17,7 +17,7 @@ from collections import deque
 from typing import Any, Final, cast
 from uuid import uuid4
 
-from paho.mqtt.client import Client, ConnectFlags, DisconnectFlags
+from paho.mqtt.client import Client, ConnectFlags, DisconnectFlags, MQTTMessageInfo
 from paho.mqtt.enums import CallbackAPIVersion, MQTTErrorCode, MQTTProtocolVersion
 from paho.mqtt.properties import Properties
 from paho.mqtt.reasoncodes import ReasonCode
@@ -100,9 +100,7 @@ class MqttPublisher:
     # -- one message -------------------------------------------------------------------------
 
     def _send(self, message: Message, future: asyncio.Future[None]) -> None:
-        properties = (
-            publish_properties(message.content_type, message.attributes) if self._v5 else None
-        )
+        properties = publish_properties(message) if self._v5 else None
         if self._max_packet_size is not None:
             size = _FIXED_HEADER + len(message.topic.encode()) + 4 + len(message.payload)
             size += len(properties.pack()) if properties else 0
@@ -113,14 +111,10 @@ class MqttPublisher:
                 )
                 return
         try:
-            info = self._client.publish(
-                message.topic, message.payload, self._options.qos, properties=properties
-            )
+            info = self._hand_over(message, properties)
             # A packet id still in use after 65,535 others: paho just counted on, so ask again.
             while info.rc == MQTTErrorCode.MQTT_ERR_QUEUE_SIZE:
-                info = self._client.publish(
-                    message.topic, message.payload, self._options.qos, properties=properties
-                )
+                info = self._hand_over(message, properties)
         except ValueError as error:
             future.set_exception(PermanentPublishError(str(error)))
             return
@@ -128,6 +122,12 @@ class MqttPublisher:
             self._outstanding[info.mid] = future
         else:
             future.set_exception(TransientPublishError(f"not sent: {info.rc.name}"))
+
+    def _hand_over(self, message: Message, properties: Properties | None) -> MQTTMessageInfo:
+        options = self._options
+        return self._client.publish(
+            message.topic, message.payload, options.qos, options.retain, properties
+        )
 
     def _on_publish(
         self, _client: Client, _data: Any, mid: int, reason: ReasonCode, _properties: Properties

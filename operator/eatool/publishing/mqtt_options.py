@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-import ssl
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final, Literal, cast
 from urllib.parse import parse_qsl, unquote, urlsplit
+
+from eatool.publishing.tls import TlsOptions
 
 QoS = Literal[0, 1, 2]
 Version = Literal["3.1.1", "5"]
@@ -24,28 +25,6 @@ class MqttUrlError(ValueError):
 
 
 @dataclass(frozen=True, slots=True)
-class TlsOptions:
-    """Files are PEM. ``ca`` none = the system's trust store; ``server_name`` none = the host."""
-
-    ca: Path | None = None
-    certificate: Path | None = None
-    key: Path | None = None
-    server_name: str | None = None
-
-    def context(self) -> ssl.SSLContext:
-        """TLS 1.2 or newer, certificates always verified; OSError or SSLError on bad files."""
-        context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
-        context.minimum_version = ssl.TLSVersion.TLSv1_2
-        if self.ca is None:
-            context.load_default_certs()
-        else:
-            context.load_verify_locations(self.ca)
-        if self.certificate is not None:
-            context.load_cert_chain(self.certificate, self.key)
-        return context
-
-
-@dataclass(frozen=True, slots=True)
 class MqttOptions:
     """Settings of one connection; durations in seconds, sizes in bytes.
 
@@ -57,6 +36,7 @@ class MqttOptions:
             messages when the connection breaks.
         clean_start, session_expiry: the relay re-sends by itself, so the broker need not keep
             a publisher's session; expiry is MQTT 5 only.
+        retain: let the broker keep the newest message of each topic for new subscribers.
         max_packet_size: own limit; the smaller of it and the broker's (MQTT 5) holds. Set it
             for MQTT 3.1.1, where a broker ends the session on what is too large.
         receive_maximum: own limit of unacknowledged messages, beside the broker's.
@@ -75,6 +55,7 @@ class MqttOptions:
     keepalive: int = 15
     clean_start: bool = True
     session_expiry: int = 0
+    retain: bool = False
     max_packet_size: int | None = None
     receive_maximum: int = 65_535
     connect_timeout: float = 10.0

@@ -6,12 +6,14 @@ than sending the message. It only ever calls ``pack()`` on what it is given to p
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from functools import lru_cache
 
 from paho.mqtt.properties import Properties
 
+from eatool.publishing.port import Message
+
 _UTF8_PAYLOAD = b"\x01\x01"  # Payload Format Indicator: the payload is UTF-8 text
+_MESSAGE_EXPIRY = b"\x02"
 _CONTENT_TYPE = b"\x03"
 _USER_PROPERTY = b"\x26"
 _SESSION_EXPIRY = b"\x11"
@@ -34,12 +36,13 @@ class PackedProperties(Properties):
         return f"<{len(self.packed)} packed bytes>"
 
 
-def publish_properties(content_type: str, attributes: Mapping[str, str]) -> PackedProperties:
-    """Content Type, Payload Format Indicator, and one user property per attribute."""
-    if not attributes:
-        return _content_type_only(content_type)
-    parts = [_UTF8_PAYLOAD, _CONTENT_TYPE, _string(content_type)]
-    for name, value in attributes.items():
+def publish_properties(message: Message) -> PackedProperties:
+    """Content type and expiry of a message, and one user property per attribute."""
+    ttl = message.delivery.ttl
+    if not message.attributes:
+        return _same_for_many(message.content_type, ttl)
+    parts = [_common(message.content_type, ttl)]
+    for name, value in message.attributes.items():
         parts += (_USER_PROPERTY, _string(name), _string(value))
     return _packed(b"".join(parts))
 
@@ -58,9 +61,15 @@ def variable_byte_integer(value: int) -> bytes:
     return bytes((*encoded, value))
 
 
-@lru_cache(maxsize=16)
-def _content_type_only(content_type: str) -> PackedProperties:
-    return _packed(_UTF8_PAYLOAD + _CONTENT_TYPE + _string(content_type))
+@lru_cache(maxsize=256)
+def _same_for_many(content_type: str, ttl: int | None) -> PackedProperties:
+    return _packed(_common(content_type, ttl))
+
+
+@lru_cache(maxsize=256)
+def _common(content_type: str, ttl: int | None) -> bytes:
+    expiry = b"" if ttl is None else _MESSAGE_EXPIRY + ttl.to_bytes(4, "big")
+    return _UTF8_PAYLOAD + expiry + _CONTENT_TYPE + _string(content_type)
 
 
 def _packed(body: bytes) -> PackedProperties:

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 
 from eatool.publishing.breaker import BreakerPolicy, CircuitState
+from eatool.publishing.ratelimit import RateLimit
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,7 +25,10 @@ class RelayOptions:
         max_parked: parked streams beyond which the destination counts as broken instead.
         poll_min, poll_max: how often the log is looked at when nothing wakes the relay.
         grace: how long a stop waits for outstanding acknowledgements.
+        rate: how fast events may leave; ``None`` = as fast as it goes.
         start: log position a new destination starts after.
+        until: last log position to publish, inclusive; the relay ends when all partitions have
+            passed it, those of other processes included. ``None`` = go on for ever.
 
     """
 
@@ -41,7 +45,9 @@ class RelayOptions:
     poll_min: float = 0.25
     poll_max: float = 2.0
     grace: float = 5.0
+    rate: RateLimit | None = None
     start: int = 0
+    until: int | None = None
     breaker: BreakerPolicy = field(default_factory=BreakerPolicy)
 
 
@@ -50,23 +56,27 @@ class RelayStatus:
     """Where one relay process stands with its destination.
 
     Attributes:
+        leads: this process holds partition 0; it speaks for the destination where one has to.
         position: everything up to here is published or parked, in the partitions held here.
         head: end of the log as of the last read.
         lag_events: events still to publish in the partitions held here; an upper bound while
             other processes share the destination, because what has not been read yet may be
             theirs. 0 without partitions: the whole log is nobody's backlog.
         oldest_unpublished_at: when the oldest event waiting in memory was recorded.
+        address: where the present session goes; ``None`` without one.
         last_error: why the last session or log read failed, ``None`` since the last success.
 
     """
 
     destination: str
     partitions: int
+    leads: bool
     position: int
     head: int
     lag_events: int
     oldest_unpublished_at: datetime | None
     connected: bool
+    address: str | None
     circuit: CircuitState
     in_flight: int
     waiting: int

@@ -15,6 +15,7 @@ import logging
 from collections.abc import Callable, Collection, Coroutine, Iterable
 from dataclasses import replace
 from datetime import UTC, datetime
+from itertools import islice
 from typing import Any
 
 from eatool.publishing.blocking import to_the_end
@@ -23,6 +24,7 @@ from eatool.publishing.dispatch import Dispatcher
 from eatool.publishing.holdings import Held
 from eatool.publishing.observer import Observer
 from eatool.publishing.options import RelayOptions
+from eatool.publishing.selection import Selects
 from eatool.publishing.source import StoredLog
 from eatool.store.encoding import StoredEvent
 from eatool.store.port import StoreUnavailable
@@ -59,6 +61,7 @@ class ParkingLot:
         options: RelayOptions,
         observer: Observer,
         dispatcher: Dispatcher,
+        selects: Selects,
         spawn: Callable[[Coroutine[Any, Any, None]], asyncio.Task[None]],
     ) -> None:
         self._store = store
@@ -68,6 +71,7 @@ class ParkingLot:
         self._options = options
         self._observer = observer
         self._dispatcher = dispatcher
+        self._selects = selects
         self._spawn = spawn
         self._streams: dict[str, _Parked] = {}
         #: Database writes of one lot take turns, so that parking never overtakes unparking.
@@ -204,7 +208,10 @@ class ParkingLot:
                 await asyncio.sleep(self._options.poll_max)
                 continue
             horizon = parked.held.progress.read
-            return [event for event in events if event.position <= horizon][: self._options.page]
+            missed = (
+                event for event in events if event.position <= horizon and self._selects(event)
+            )
+            return list(islice(missed, self._options.page))
 
     async def _stubborn(
         self,

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Final, Protocol
+from typing import Final, Protocol, runtime_checkable
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,6 +95,13 @@ class Publisher(Protocol):
     async def close(self) -> None:
         """Give up the session; outstanding futures end with :class:`SessionLost`."""
         ...
+
+
+@runtime_checkable
+class Addressed(Protocol):
+    """A publisher that can tell which of several addresses its session goes to."""
+
+    address: str | None
 
 
 #: Makes a fresh, unconnected publisher; called once per connection.

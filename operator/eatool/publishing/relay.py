@@ -30,6 +30,7 @@ from eatool.publishing.observer import NullObserver, Observer
 from eatool.publishing.options import RelayOptions, RelayStatus
 from eatool.publishing.parking import ParkingLot
 from eatool.publishing.port import PublisherFactory
+from eatool.publishing.selection import EVERYTHING, Selects
 from eatool.publishing.session import SessionKeeper
 from eatool.publishing.source import StoredLog
 from eatool.publishing.tail import Tail
@@ -50,6 +51,7 @@ class Relay:
         *,
         destination: str,
         encoder: Encoder,
+        selects: Selects = EVERYTHING,
         owner: str = "relay",
         window: int | None = None,
         options: RelayOptions | None = None,
@@ -58,6 +60,7 @@ class Relay:
     ) -> None:
         """``owner`` names the process for people; every relay object adds its own suffix.
 
+        ``selects``: which events go to the destination; the cursors move past the others.
         ``clock`` returns monotonic seconds; ``window`` is a shorthand for ``options.window``.
         """
         options = options or RelayOptions()
@@ -101,6 +104,7 @@ class Relay:
             options=self._options,
             observer=self._observer,
             dispatcher=self._dispatcher,
+            selects=selects,
             spawn=self._spawn,
         )
         self._tail = Tail(
@@ -108,6 +112,7 @@ class Relay:
             self._holdings,
             self._dispatcher,
             self._options,
+            selects=selects,
             passes_over=self._lot.passes_over,
             report=lambda error: self._note("log", error),
         )
@@ -122,7 +127,7 @@ class Relay:
         )
 
     async def run(self) -> None:
-        """Publish until :meth:`stop`; leaves with everything acknowledged written down."""
+        """Publish until :meth:`stop`, or up to ``options.until``; then write everything down."""
         try:
             for part in (self._lease(), self._tail.run(), self._session.run(), self._flush()):
                 self._spawn(part)
@@ -158,11 +163,13 @@ class Relay:
         return RelayStatus(
             destination=self._destination,
             partitions=len(held),
+            leads=0 in self._holdings.held,
             position=min((each.progress.position for each in held), default=0),
             head=self._tail.head,
             lag_events=max(0, self._tail.head - read) + self._dispatcher.backlog.waiting,
             oldest_unpublished_at=None if oldest is None else oldest.recorded_at,
             connected=self._session.connected,
+            address=self._session.address,
             circuit=self._breaker.state,
             in_flight=self._dispatcher.in_flight,
             waiting=self._dispatcher.backlog.waiting,
@@ -235,6 +242,19 @@ class Relay:
             await asyncio.sleep(self._options.flush_interval)
             with suppress(StoreUnavailable):  # the lease loop tells
                 await self._holdings.flush()
+                if self._options.until is not None and await self._through(self._options.until):
+                    self._stop.set()
+
+    async def _through(self, until: int) -> bool:
+        """Whether all partitions have passed ``until``, also those that others hold."""
+        if any(held.progress.position < until for held in self._holdings.held.values()):
+            return False
+        await self._holdings.flush(everything=True)
+        cursors = await asyncio.to_thread(self._checkpoints.cursors, self._destination)
+        if not cursors or any(cursor.position < until for cursor in cursors):
+            return False
+        parked = await asyncio.to_thread(self._checkpoints.parked, self._destination)
+        return not any(stream.resend_requested for stream in parked)
 
     async def _stopped(self) -> None:
         await self._stop.wait()

@@ -9,7 +9,13 @@ from collections.abc import Callable
 from eatool.publishing.breaker import CircuitBreaker
 from eatool.publishing.dispatch import Dispatcher
 from eatool.publishing.observer import Observer
-from eatool.publishing.port import Publisher, PublisherFactory, PublishError, SessionLost
+from eatool.publishing.port import (
+    Addressed,
+    Publisher,
+    PublisherFactory,
+    PublishError,
+    SessionLost,
+)
 
 _log = logging.getLogger(__name__)
 
@@ -37,6 +43,7 @@ class SessionKeeper:
         self._ack_timeout = ack_timeout
         self._report = report
         self.connected = False
+        self.address: str | None = None
 
     async def run(self) -> None:
         """Keep going until cancelled; the session is closed on the way out."""
@@ -53,15 +60,16 @@ class SessionKeeper:
 
     async def _use(self, publisher: Publisher) -> PublishError:
         self.connected = True
+        self.address = publisher.address if isinstance(publisher, Addressed) else None
         self._report(None)
-        _log.info("%s: connected", self._destination)
+        _log.info("%s: connected to %s", self._destination, self.address or "the broker")
         self._observer.connection(up=True)
         self._dispatcher.attach(publisher)
         try:
             return await self._ended(publisher)
         finally:
             self._dispatcher.detach()
-            self.connected = False
+            self.connected, self.address = False, None
             self._observer.connection(up=False)
             await publisher.close()
 

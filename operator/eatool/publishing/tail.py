@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from eatool.publishing.dispatch import Dispatcher
 from eatool.publishing.holdings import Held, Holdings
 from eatool.publishing.options import RelayOptions
+from eatool.publishing.selection import Selects
 from eatool.publishing.source import StoredLog
 from eatool.store.encoding import StoredEvent
 from eatool.store.port import PARTITIONS, StoreUnavailable
@@ -37,6 +38,7 @@ class Tail:
         dispatcher: Dispatcher,
         options: RelayOptions,
         *,
+        selects: Selects,
         passes_over: Callable[[StoredEvent], bool],
         report: Callable[[str | None], None],
     ) -> None:
@@ -45,6 +47,7 @@ class Tail:
         self._holdings = holdings
         self._dispatcher = dispatcher
         self._options = options
+        self._selects = selects
         self._passes_over = passes_over
         self._report = report
         self._loop = asyncio.get_running_loop()
@@ -114,15 +117,26 @@ class Tail:
                 async with asyncio.timeout(self._options.poll_max):
                     await self._dispatcher.backlog.room.wait()
                     return
-            self.head = (await asyncio.to_thread(self._store.head)).position
+            self.head = await asyncio.to_thread(self._end)
+
+    def _end(self) -> int:
+        """Position of the last event that concerns us, as the log is now."""
+        head = self._store.head().position
+        return head if self._options.until is None else min(head, self._options.until)
 
     def _page(self, after: int, partitions: Collection[int] | None) -> _Page:
         # The head first: a short page then proves that nothing up to it was left out.
-        head = self._store.head().position
+        head = self._end()
+        if after >= head:
+            return _Page([], head, head)
         limit = self._options.page
         events = self._store.read_stored(after=after, limit=limit, partitions=partitions)
         last = events[-1].position if events else after
-        return _Page(events, head, last if len(events) == limit else max(last, head))
+        through = last if len(events) == limit else max(last, head)
+        until = self._options.until
+        if until is None or last <= until:
+            return _Page(events, head, through)
+        return _Page([event for event in events if event.position <= until], head, until)
 
     def _hand_on(self, page: _Page, group: dict[int, Held]) -> None:
         current = self._holdings.held
@@ -131,7 +145,7 @@ class Tail:
             progress = held.progress
             if event.position <= progress.read or current.get(event.partition) is not held:
                 continue
-            if self._passes_over(event):
+            if not self._selects(event) or self._passes_over(event):
                 progress.advance(event.position)
                 continue
             progress.begin(event.position)

@@ -12,6 +12,7 @@ import re
 from dataclasses import dataclass, field
 from functools import lru_cache
 from string import Formatter
+from typing import Final
 from urllib.parse import unquote
 
 from eatool.domain.identity import EntityRef
@@ -23,8 +24,19 @@ DEFAULT_TEMPLATE = "eatool/v1/{env}/{entity_type}/{event_type}/{entity_id}"
 PLACEHOLDERS = frozenset(
     {"env", "namespace", "entity_type", "event_type", "event_version", "entity_id"}
 )
-#: UTF-8 bytes of a topic in MQTT, the length prefix being 16 bits.
-MAX_TOPIC_BYTES = 65_535
+
+
+@dataclass(frozen=True, slots=True)
+class TopicLimits:
+    """What a protocol can carry: bytes of UTF-8, and levels (``None`` = any number)."""
+
+    max_bytes: int
+    max_levels: int | None = None
+
+
+#: The length prefix has 16 bits.
+MQTT_LIMITS: Final = TopicLimits(65_535)
+SOLACE_LIMITS: Final = TopicLimits(250, 128)
 
 _UNSAFE = re.compile(r"[/+#*>%\x00-\x1f\x7f-\x9f\ud800-\udfff\ufffe\uffff]|^\$")
 _WILDCARDS = re.compile(r"[+#*>\x00-\x1f\x7f-\x9f]")
@@ -35,7 +47,7 @@ class TopicTemplateError(ValueError):
 
 
 class TopicTooLong(PermanentPublishError):
-    """The topic of this event exceeds :data:`MAX_TOPIC_BYTES`."""
+    """The topic of this event exceeds the limit of its protocol."""
 
 
 def encode_level(value: str) -> str:
@@ -59,16 +71,25 @@ class TopicTemplate:
     """A validated template bound to an environment; :meth:`topic` is cheap and pure.
 
     Raises :class:`TopicTemplateError` for unknown or malformed placeholders, wildcards, empty
-    levels, a leading ``$``, and a template that names neither entity nor event type.
+    levels, a leading ``$``, more levels than ``limits`` allow, and a template that names neither
+    entity nor event type.
+
+    ``prefix``: levels before the template, without placeholders; empty = none.
     """
 
     template: str = DEFAULT_TEMPLATE
     env: str = "dev"
+    limits: TopicLimits = MQTT_LIMITS
+    prefix: str = ""
     _render: str = field(init=False, repr=False)
 
     def __post_init__(self) -> None:
         """Check once, so that filling in cannot fail except on length."""
         _check(self.template, self.env)
+        if "{" in self.prefix or "}" in self.prefix:
+            raise TopicTemplateError(f"topic prefix {self.prefix!r} must not have placeholders")
+        whole = f"{self.prefix}/{self.template}" if self.prefix else self.template
+        _check_literal(whole, self.limits)
         # A literal ``%`` in the template stays as written; only values are encoded.
         env = encode_level(self.env).replace("{", "{{").replace("}", "}}")
         object.__setattr__(self, "_render", self.template.replace("{env}", env))
@@ -84,8 +105,8 @@ class TopicTemplate:
             entity_id=encode_level(ref.name),
         )
         size = len(topic) if topic.isascii() else len(topic.encode())
-        if size > MAX_TOPIC_BYTES:
-            raise TopicTooLong(f"topic is {size} bytes long, the limit is {MAX_TOPIC_BYTES}")
+        if size > self.limits.max_bytes:
+            raise TopicTooLong(f"topic is {size} bytes long, the limit is {self.limits.max_bytes}")
         return topic
 
 
@@ -113,10 +134,6 @@ def _check(template: str, env: str) -> None:
     for literal, name, spec, conversion in parts:
         if "{" in literal or "}" in literal:
             raise TopicTemplateError(f"topic template {template!r}: braces only mark {legal}")
-        if found := _WILDCARDS.search(literal):
-            raise TopicTemplateError(
-                f"topic template {template!r}: {found[0]!r} is a wildcard or control character"
-            )
         if name is None:
             continue
         if name not in PLACEHOLDERS or spec or conversion:
@@ -130,9 +147,26 @@ def _check(template: str, env: str) -> None:
             f"topic template {template!r} gives every event the same topic; "
             "use {entity_type}, {event_type} or {entity_id}"
         )
+
+
+def _check_literal(template: str, limits: TopicLimits) -> None:
+    """What holds for the topic as a whole, prefix included."""
     if template.startswith("$"):
         raise TopicTemplateError(f"topic template {template!r}: '$' starts the broker's own topics")
-    if "" in template.split("/"):
+    levels = template.split("/")
+    if "" in levels:
         raise TopicTemplateError(f"topic template {template!r} has an empty level")
-    if len(template.encode("utf-8", "surrogatepass")) > MAX_TOPIC_BYTES:
-        raise TopicTemplateError(f"topic template is longer than {MAX_TOPIC_BYTES} bytes")
+    if limits.max_levels is not None and len(levels) > limits.max_levels:
+        raise TopicTemplateError(
+            f"topic template has {len(levels)} levels, the limit is {limits.max_levels}"
+        )
+    if found := _WILDCARDS.search(template):
+        raise TopicTemplateError(
+            f"topic template {template!r}: {found[0]!r} is a wildcard or control character"
+        )
+    literal = "".join(text for text, *_ in Formatter().parse(template))
+    size = len(literal.encode("utf-8", "surrogatepass"))
+    if size > limits.max_bytes:
+        raise TopicTemplateError(
+            f"topic template takes {size} bytes without its values, the limit is {limits.max_bytes}"
+        )

@@ -18,7 +18,7 @@ from typing import Any
 
 from eatool.domain.events import EntityEvent, JsonObject
 from eatool.domain.kind import EntityKind
-from eatool.domain.upcasting import UpcasterChain
+from eatool.domain.upcasting import DowncasterChain, UpcasterChain
 
 EventTypes = Mapping[str, tuple[EntityKind, type[EntityEvent[Any]]]]
 
@@ -65,9 +65,10 @@ def _discover() -> list[EntityKind]:
 KINDS: Mapping[str, EntityKind] = index_kinds(_discover())
 _BY_KIND = {kind.kind: kind for kind in KINDS.values()}
 _EVENT_TYPES = index_events(KINDS.values())
-_UPCASTERS = UpcasterChain(
-    (step for kind in KINDS.values() for step in kind.upcasters),
-    {event.__name__: event.schema_version for _, event in _EVENT_TYPES.values()},
+_VERSIONS = {event.__name__: event.schema_version for _, event in _EVENT_TYPES.values()}
+_UPCASTERS = UpcasterChain((step for kind in KINDS.values() for step in kind.upcasters), _VERSIONS)
+_DOWNCASTERS = DowncasterChain(
+    (step for kind in KINDS.values() for step in kind.downcasters), _VERSIONS
 )
 
 
@@ -84,3 +85,16 @@ def event_types() -> EventTypes:
 def upcast(versioned_type: str, data: JsonObject) -> tuple[str, JsonObject]:
     """A stored event at the newest version of its type; raises ``UnknownEventType``."""
     return _UPCASTERS.upcast(versioned_type, data)
+
+
+def downcast(versioned_type: str, data: JsonObject, to_version: int) -> tuple[str, JsonObject]:
+    """An event at an older version of its type; raises ``UnknownEventType`` without a way."""
+    return _DOWNCASTERS.downcast(versioned_type, data, to_version)
+
+
+def versions(event_type: str) -> range:
+    """Versions in which an event type (``ApplicationCreated``) can be published, oldest first.
+
+    ``UnknownEventType`` for a name that is none.
+    """
+    return _DOWNCASTERS.versions(event_type)

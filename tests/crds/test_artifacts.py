@@ -10,10 +10,13 @@ from tests.crds.cases import LANDSCAPE
 
 from eatool.domain.kind import EntityKind
 from eatool.domain.kinds import KINDS
+from eatool.kube.platform.resources import RESOURCES, Resource
 from eatool.kube.schema.artifacts import crd_files, reference_files
 from eatool.kube.schema.cli import crds
 from eatool.kube.schema.crd import custom_resource_definition
+from eatool.kube.schema.platform import platform_crd
 from eatool.kube.schema.yaml_text import HEADER, to_yaml
+from eatool.publishing.declared import API_GROUP
 
 ROOT = Path(__file__).parents[2]
 ALL = tuple(KINDS.values())
@@ -61,7 +64,8 @@ def test_fresh_files_pass_the_check(directory: Path) -> None:
 
     assert result.exit_code == 0, result.output
     assert sorted(path.name for path in (directory / "crds").glob("*.yaml")) == sorted(
-        f"eatool.io_{kind.plural}.yaml" for kind in ALL
+        [f"eatool.io_{kind.plural}.yaml" for kind in ALL]
+        + [f"{API_GROUP}_{resource.plural}.yaml" for resource in RESOURCES]
     )
     assert (directory / "crds" / "admission" / "actor-policy.yaml").exists()
 
@@ -138,6 +142,23 @@ def test_a_page_tells_everything_about_a_kind(kind: EntityKind) -> None:
     for rule in kind.cel:
         assert rule.message.split("; ")[0] in page
     assert f"kind: {kind.kind}\n" in page, "an example"
+
+
+@pytest.mark.parametrize("resource", RESOURCES, ids=lambda resource: resource.kind)
+def test_a_page_tells_everything_about_a_resource(resource: Resource) -> None:
+    pages = reference_files(ALL, {})
+    page = pages[Path(f"{resource.kind.lower()}.md")]
+    (version,) = platform_crd(resource)["spec"]["versions"]
+    properties = version["schema"]["openAPIV3Schema"]["properties"]
+
+    for part in ("spec", "status"):
+        for name in properties[part]["properties"]:
+            assert f"| `{name}` |" in page
+    for rule in resource.cel:
+        assert rule.message.split("; ")[0] in page
+    assert f"[{resource.kind}]({resource.kind.lower()}.md)" in pages[Path("README.md")]
+    assert "default" not in keywords(properties["spec"])
+    assert "x-kubernetes-preserve-unknown-fields" not in keywords(version)
 
 
 def test_the_page_of_a_target_says_who_blocks_its_deletion() -> None:

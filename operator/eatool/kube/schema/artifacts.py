@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from difflib import unified_diff
 from pathlib import Path
 
 import yaml
 
 from eatool.domain.kind import EntityKind
+from eatool.kube.platform.resources import RESOURCES
 from eatool.kube.schema.admission import actor_policy
 from eatool.kube.schema.crd import custom_resource_definition
+from eatool.kube.schema.platform import platform_crd
+from eatool.kube.schema.platform_reference import resource_name, resource_page
 from eatool.kube.schema.reference import index_page, kind_page, page_name
 from eatool.kube.schema.structural import JsonObject
 from eatool.kube.schema.yaml_text import HEADER, to_yaml
+from eatool.publishing.declared import API_GROUP, API_VERSION
 
 #: Below the CRDs, so that ``kubectl apply -f crds/`` also works on clusters without the policy API.
 ADMISSION_FILE = "admission/actor-policy.yaml"
@@ -27,6 +31,10 @@ def crd_files(kinds: Sequence[EntityKind]) -> Files:
         Path(f"{kind.api_group}_{kind.plural}.yaml"): to_yaml([custom_resource_definition(kind)])
         for kind in kinds
     }
+    files |= {
+        Path(f"{API_GROUP}_{resource.plural}.yaml"): to_yaml([platform_crd(resource)])
+        for resource in RESOURCES
+    }
     return {**files, Path(ADMISSION_FILE): to_yaml(actor_policy(kinds))}
 
 
@@ -35,20 +43,27 @@ def reference_files(kinds: Sequence[EntityKind], examples: Mapping[str, JsonObje
     pages = {
         Path(page_name(kind)): kind_page(kind, kinds, examples.get(kind.kind)) for kind in kinds
     }
+    pages |= {
+        Path(resource_name(resource)): resource_page(resource, examples.get(resource.kind))
+        for resource in RESOURCES
+    }
     return {Path("README.md"): index_page(kinds), **pages}
 
 
-def first_examples(directory: Path) -> Mapping[str, JsonObject]:
-    """The first manifest of each kind below ``directory``, files in alphabetical order."""
+def first_examples(directories: Iterable[Path]) -> Mapping[str, JsonObject]:
+    """The first manifest of each kind below ``directories``, files in alphabetical order."""
     examples: dict[str, JsonObject] = {}
-    for file in sorted(directory.rglob("*.yaml")):
+    for file in (path for each in directories for path in sorted(each.rglob("*.yaml"))):
         for document in yaml.load_all(file.read_text(), Loader=yaml.CSafeLoader):
-            if isinstance(document, dict) and document.get("apiVersion") == _API_VERSION:
+            if isinstance(document, dict) and document.get("apiVersion") in _API_VERSIONS:
                 examples.setdefault(document["kind"], document)
     return examples
 
 
-_API_VERSION = f"{EntityKind.api_group}/{EntityKind.api_version}"
+_API_VERSIONS = (
+    f"{EntityKind.api_group}/{EntityKind.api_version}",
+    f"{API_GROUP}/{API_VERSION}",
+)
 
 
 def write(files: Files, directory: Path) -> None:

@@ -24,17 +24,19 @@ _DIRECTORY = click.Path(file_okay=False, path_type=Path)
 @click.option("--docs-dir", type=_DIRECTORY, default="docs/reference", show_default=True)
 @click.option(
     "--examples-dir",
+    "examples_dirs",
     type=_DIRECTORY,
-    default="examples/landscape",
+    multiple=True,
+    default=("examples/landscape", "examples/platform"),
     show_default=True,
-    help="Manifests to quote in the reference.",
+    help="Manifests to quote in the reference; may be given several times.",
 )
-def crds(*, check: bool, output_dir: Path, docs_dir: Path, examples_dir: Path) -> None:
+def crds(*, check: bool, output_dir: Path, docs_dir: Path, examples_dirs: tuple[Path, ...]) -> None:
     """Generate CRDs, the admission policy and the reference from the kinds."""
     kinds = tuple(KINDS.values())
     targets = {
         output_dir: crd_files(kinds),
-        docs_dir: reference_files(kinds, first_examples(examples_dir)),
+        docs_dir: reference_files(kinds, first_examples(examples_dirs)),
     }
     if not check:
         for directory, files in targets.items():

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import Any
 
 from eatool.domain.fields import NAME_MAX
 from eatool.domain.kind import CelRule, EntityKind
+from eatool.kube.schema.definition import Definition, root_schema, validations
 from eatool.kube.schema.status import status_schema
-from eatool.kube.schema.structural import JsonObject, ordered, prose, structural_schema
+from eatool.kube.schema.structural import JsonObject, ordered, structural_schema
 
 #: What ``kubectl get ea`` lists.
 CATEGORY = "ea"
@@ -61,42 +61,29 @@ def custom_resource_definition(kind: EntityKind) -> JsonObject:
     Kubernetes cannot express.
     """
     spec = spec_schema(kind)
-    return {
-        "apiVersion": "apiextensions.k8s.io/v1",
-        "kind": "CustomResourceDefinition",
-        "metadata": {
-            "name": crd_name(kind),
-            "labels": {"app.kubernetes.io/part-of": "eatool-operator"},
-        },
-        "spec": {
-            "group": kind.api_group,
-            "scope": "Namespaced",
-            "names": {
-                "kind": kind.kind,
-                "listKind": f"{kind.kind}List",
-                "plural": kind.plural,
-                "singular": kind.singular,
-                "shortNames": list(kind.short_names),
-                "categories": [CATEGORY],
-            },
-            "versions": [
-                {
-                    "name": kind.api_version,
-                    "served": True,
-                    "storage": True,
-                    "subresources": {"status": {}},
-                    "additionalPrinterColumns": _columns(kind, spec),
-                    "selectableFields": _selectable(kind, spec),
-                    "schema": {"openAPIV3Schema": _root_schema(kind, spec)},
-                }
-            ],
-        },
-    }
+    return Definition(
+        group=kind.api_group,
+        version=kind.api_version,
+        kind=kind.kind,
+        plural=kind.plural,
+        singular=kind.singular,
+        short_names=kind.short_names,
+        category=CATEGORY,
+        columns=_columns(kind, spec),
+        selectable=_selectable(kind, spec),
+        schema=root_schema(
+            kind.description,
+            name_max=NAME_MAX,
+            spec=spec,
+            status=status_schema(spec),
+            rules=root_rules(kind),
+        ),
+    ).manifest()
 
 
 def spec_schema(kind: EntityKind) -> JsonObject:
     """Structural schema of ``spec`` with the kind's CEL rules."""
-    return ordered(structural_schema(kind.spec) | _validations(kind.cel))
+    return ordered(structural_schema(kind.spec) | validations(kind.cel))
 
 
 def root_rules(kind: EntityKind) -> tuple[CelRule, ...]:
@@ -122,40 +109,6 @@ def root_rules(kind: EntityKind) -> tuple[CelRule, ...]:
     return tuple(rules)
 
 
-def _root_schema(kind: EntityKind, spec: JsonObject) -> JsonObject:
-    text = prose(kind.description)
-    return ordered(
-        {
-            "description": text,
-            "type": "object",
-            "required": ["spec"],
-            "properties": {
-                "apiVersion": {"type": "string"},
-                "kind": {"type": "string"},
-                "metadata": {
-                    "type": "object",
-                    "properties": {"name": {"type": "string", "maxLength": NAME_MAX}},
-                },
-                "spec": spec,
-                "status": status_schema(spec),
-            },
-            **_validations(root_rules(kind)),
-        }
-    )
-
-
-def _validations(rules: Sequence[CelRule]) -> JsonObject:
-    if not rules:
-        return {}
-    entries = []
-    for rule in rules:
-        entry = {"rule": rule.rule, "message": rule.message, "reason": "FieldValueInvalid"}
-        if rule.field_path:
-            entry["fieldPath"] = rule.field_path
-        entries.append(entry)
-    return {"x-kubernetes-validations": entries}
-
-
 def _columns(kind: EntityKind, spec: JsonObject) -> list[JsonObject]:
     columns = []
     for column in kind.columns:
@@ -173,11 +126,11 @@ def _columns(kind: EntityKind, spec: JsonObject) -> list[JsonObject]:
     return [*columns, *(dict(column) for column in _STATUS_COLUMNS)]
 
 
-def _selectable(kind: EntityKind, spec: JsonObject) -> list[JsonObject]:
+def _selectable(kind: EntityKind, spec: JsonObject) -> list[str]:
     """Field selectors: what is worth a column is worth ``--field-selector spec.x=y``."""
     paths = [kind.spec.path_of(column.field) for column in kind.columns]
     paths = [path for path in paths if _property(spec, path)["type"] in _SELECTABLE_TYPES]
-    return [{"jsonPath": f".{path}"} for path in paths[:_MAX_SELECTABLE]]
+    return [f".{path}" for path in paths[:_MAX_SELECTABLE]]
 
 
 def _property(spec: JsonObject, path: str) -> dict[str, Any]:

@@ -9,29 +9,28 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from typing import Any
 
-import yaml
-
 from eatool.domain.fields import NAME_MAX
 from eatool.domain.kind import EntityKind, Ref
 from eatool.domain.rules import StateMachine
+from eatool.kube.platform.resources import CATEGORY as PLATFORM_CATEGORY
+from eatool.kube.platform.resources import RESOURCES
 from eatool.kube.schema.crd import CATEGORY, root_rules, spec_schema
 from eatool.kube.schema.fields import fields_of
+from eatool.kube.schema.markdown import MARK, bullets, code, example_section, table
 from eatool.kube.schema.status import status_schema
 from eatool.kube.schema.structural import JsonObject, prose
-from eatool.kube.schema.yaml_text import HEADER
+from eatool.publishing.declared import API_GROUP, API_VERSION
 from eatool.registry.annotations import APPROVAL, OVERRIDE, REASON
-
-_MARK = f"<!-- {HEADER} -->"
-
-# A message with so many parts, such as the relation matrix, becomes a list.
-_LIST_FROM = 4
-
 
 _INDEX_INTRODUCTION = f"""\
 Group `eatool.io`, version `v1alpha1`, all namespaced. The namespace is the boundary of a registry:
 names, references and hierarchies never cross it. `kubectl get {CATEGORY}` lists everything,
 `kubectl explain` shows these texts, and what is a column can be selected (from Kubernetes 1.31 on):
 `kubectl get applications --field-selector spec.lifecycle=deprecated`."""
+
+_PLATFORM_INTRODUCTION = f"""\
+Group `{API_GROUP}`, version `{API_VERSION}`, all in the namespace of the operator; no other
+namespace is looked at. `kubectl get {PLATFORM_CATEGORY}` lists everything."""
 
 
 def page_name(kind: EntityKind) -> str:
@@ -42,11 +41,11 @@ def page_name(kind: EntityKind) -> str:
 def kind_page(kind: EntityKind, kinds: Sequence[EntityKind], example: JsonObject | None) -> str:
     """The page of one kind; ``example`` is a manifest of it."""
     sections = (
-        _MARK,
+        MARK,
         f"# {kind.kind}",
         prose(kind.spec.__doc__ or kind.description),
         _facts(kind),
-        _example(example),
+        example_section(example),
         _fields(kind, kinds),
         _checked_at_apply(kind),
         _checked_by_operator(kind),
@@ -62,7 +61,7 @@ def index_page(kinds: Sequence[EntityKind]) -> str:
     rows = [
         (
             f"[{kind.kind}]({page_name(kind)})",
-            _code(*kind.short_names),
+            code(*kind.short_names),
             kind.layer,
             prose(kind.description),
         )
@@ -72,17 +71,30 @@ def index_page(kinds: Sequence[EntityKind]) -> str:
     return (
         "\n\n".join(
             (
-                _MARK,
+                MARK,
                 "# Reference",
                 _INDEX_INTRODUCTION,
-                _table(("Kind", "Short", "Layer", "What it is"), rows),
+                table(("Kind", "Short", "Layer", "What it is"), rows),
                 "## Status",
                 "The same for every kind, written by the operator, never read back by it.",
-                _table(
+                table(
                     ("Field", "Type", "Meaning"),
                     (
-                        (_code(field.path), field.type, field.description)
+                        (code(field.path), field.type, field.description)
                         for field in fields_of(status)
+                    ),
+                ),
+                "## Operating the platform",
+                _PLATFORM_INTRODUCTION,
+                table(
+                    ("Kind", "Short", "What it is"),
+                    (
+                        (
+                            f"[{resource.kind}]({resource.kind.lower()}.md)",
+                            code(*resource.short_names),
+                            prose(resource.spec.__doc__ or "").partition(". ")[0].rstrip(".") + ".",
+                        )
+                        for resource in RESOURCES
                     ),
                 ),
             )
@@ -95,18 +107,11 @@ def _facts(kind: EntityKind) -> str:
     archimate = f"{kind.archimate_element}, {kind.layer} layer" if kind.archimate_element else None
     rows = (
         ("API", f"`{kind.api_group}/{kind.api_version}`, namespaced"),
-        ("Resource", _code(kind.plural, *kind.short_names)),
+        ("Resource", code(kind.plural, *kind.short_names)),
         ("ArchiMate", archimate or f"none, {kind.layer} layer"),
         ("Event stream", f"`{kind.aggregate_type}/{{namespace}}/{{name}}`"),
     )
-    return _table(("", ""), rows)
-
-
-def _example(example: JsonObject | None) -> str:
-    if example is None:
-        return ""
-    text = yaml.safe_dump(example, sort_keys=False, width=100, allow_unicode=True)
-    return f"## Example\n\n```yaml\n{text}```"
+    return table(("", ""), rows)
 
 
 def _fields(kind: EntityKind, kinds: Sequence[EntityKind]) -> str:
@@ -121,7 +126,7 @@ def _fields(kind: EntityKind, kinds: Sequence[EntityKind]) -> str:
             legal = _target(kind, ref, by_type)
         rows.append(
             (
-                _code(field.path),
+                code(field.path),
                 field.type,
                 "yes" if field.required else "",
                 legal,
@@ -129,7 +134,7 @@ def _fields(kind: EntityKind, kinds: Sequence[EntityKind]) -> str:
             )
         )
     head = "## Fields of `spec`\n\nLists are sets: order and repetition mean nothing.\n\n"
-    return head + _table(("Field", "Type", "Required", "Legal", "Meaning"), rows)
+    return head + table(("Field", "Type", "Required", "Legal", "Meaning"), rows)
 
 
 def _target(kind: EntityKind, ref: Ref, by_type: dict[str, EntityKind]) -> str:
@@ -152,7 +157,7 @@ def _checked_at_apply(kind: EntityKind) -> str:
     return (
         "## Checked by the API server\n\n"
         "Besides types and legal values; a manifest that breaks a rule is refused at "
-        "`kubectl apply`.\n\n" + _bullets(rules)
+        "`kubectl apply`.\n\n" + bullets(rules)
     )
 
 
@@ -171,14 +176,14 @@ def _checked_by_operator(kind: EntityKind) -> str:
             for name, needed in ((REASON, approval.reason), (APPROVAL, approval.approval))
             if needed
         ]
-        annotations = " and ".join(_code(name) for name in needs)
+        annotations = " and ".join(code(name) for name in needs)
         rules.append(f"{approval.what} needs {annotations} (only where the policy asks for it)")
     if not rules:
         return ""
     return (
         "## Checked by the operator\n\n"
         "A spec that breaks a rule stays in the cluster but is not recorded; "
-        "the condition `Stalled` carries the reason.\n\n" + _bullets(rules)
+        "the condition `Stalled` carries the reason.\n\n" + bullets(rules)
     )
 
 
@@ -186,20 +191,20 @@ def _transitions(machines: Iterable[StateMachine]) -> str:
     return "\n\n".join(
         f"### Transitions of `{machine.field}`\n\n"
         "Only where the policy is strict; any state may be the first.\n\n"
-        + _table(("From", "To"), (_transition(machine, old) for old in machine.transitions))
+        + table(("From", "To"), (_transition(machine, old) for old in machine.transitions))
         for machine in machines
     )
 
 
 def _transition(machine: StateMachine, old: str) -> tuple[str, str]:
-    targets = [_code(new) for new in sorted(machine.transitions[old])]
+    targets = [code(new) for new in sorted(machine.transitions[old])]
     targets += [
         f"`{new}` with `{OVERRIDE}: {override}` and a reason"
         for override, pairs in machine.overrides.items()
         for before, new in sorted(pairs)
         if before == old
     ]
-    return _code(old), ", ".join(targets) or "none"
+    return code(old), ", ".join(targets) or "none"
 
 
 def _events(kind: EntityKind) -> str:
@@ -208,13 +213,13 @@ def _events(kind: EntityKind) -> str:
         fields_by_event.setdefault(event, []).append(kind.spec.path_of(name))
     rows = (
         (
-            _code(event.versioned_type()),
+            code(event.versioned_type()),
             prose(event.__doc__ or ""),
-            _code(*fields_by_event.get(event, ())),
+            code(*fields_by_event.get(event, ())),
         )
         for event in kind.events
     )
-    return "## Events\n\n" + _table(("Type", "Meaning", "Field"), rows)
+    return "## Events\n\n" + table(("Type", "Meaning", "Field"), rows)
 
 
 def _deletion(kind: EntityKind, kinds: Sequence[EntityKind]) -> str:
@@ -228,7 +233,7 @@ def _deletion(kind: EntityKind, kinds: Sequence[EntityKind]) -> str:
         return "## Deletion\n\nNothing refers to it, so nothing blocks its deletion."
     return (
         f"## Deletion\n\nBlocked (`DeleteBlocked`) while another object names the {kind.kind} in:"
-        f"\n\n{_bullets(blockers)}"
+        f"\n\n{bullets(blockers)}"
     )
 
 
@@ -238,25 +243,3 @@ def _may_name(referrer: EntityKind, ref: Ref, target: EntityKind) -> bool:
     type_path = referrer.spec.path_of(ref.type_field or "").removeprefix("spec.")
     legal = spec_schema(referrer)["properties"][type_path].get("enum", ())
     return target.aggregate_type in legal
-
-
-def _code(*words: str) -> str:
-    return ", ".join(f"`{word}`" for word in words)
-
-
-def _bullets(lines: Iterable[str]) -> str:
-    return "\n".join(_bullet(line) for line in dict.fromkeys(lines))
-
-
-def _bullet(line: str) -> str:
-    head, *parts = line.split("; ")
-    if len(parts) < _LIST_FROM:
-        return f"- {line}"
-    return "\n".join((f"- {head}", *(f"  - {part}" for part in parts)))
-
-
-def _table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
-    lines = [head, ["---"] * len(head), *rows]
-    return "\n".join(
-        "| " + " | ".join(cell.replace("|", "\\|") for cell in line) + " |" for line in lines
-    )

@@ -23,39 +23,41 @@ _VALUE_KEYWORDS = {"description", "type", "format", "properties", "additionalPro
 def status_schema(spec: JsonObject) -> JsonObject:
     """The schema of ``status``; ``spec`` is the kind's structural spec schema."""
     properties: JsonObject = {
-        "observedGeneration": _counter(
+        "observedGeneration": counter(
             "Generation of the spec this status speaks of; -1 before the operator has seen the "
             "object, so that nobody takes a new object for a finished one.",
             minimum=-1,
         ),
-        "acceptedGeneration": _counter(
+        "acceptedGeneration": counter(
             "Generation of the spec that was last accepted and recorded. Lower than "
             "observedGeneration while a newer spec is refused or waits."
         ),
-        "skippedGenerations": _counter(
+        "skippedGenerations": counter(
             "How many generations were overwritten before the operator saw them; their "
             "intermediate values are not in the log."
         ),
-        "streamVersion": _counter("Version of the entity's event stream; 0 = nothing recorded."),
-        "position": _counter("Position of the entity's last event in the log."),
-        "lastEventId": _text("Id of the entity's last event (UUID)."),
-        "lastEventType": _text("Versioned type of the last event, e.g. ApplicationCreated.v1."),
-        "correlationId": _text("Correlation id of the last event: links the objects of one apply."),
-        "lastHandledReconcileAt": _text(
+        "streamVersion": counter("Version of the entity's event stream; 0 = nothing recorded."),
+        "position": counter("Position of the entity's last event in the log."),
+        "lastEventId": text("Id of the entity's last event (UUID)."),
+        "lastEventType": text("Versioned type of the last event, e.g. ApplicationCreated.v1."),
+        "correlationId": text("Correlation id of the last event: links the objects of one apply."),
+        "lastHandledReconcileAt": text(
             f"The last value of the annotation {RECONCILE_AT} that was acted on."
         ),
-        "waitingFor": _texts(
+        "waitingFor": texts(
             "References that are not recorded yet, as Kind/name; the change is accepted when the "
             "last of them arrives.",
             MAX_WAITING_FOR,
         ),
-        "warnings": _texts("Advice that blocks nothing.", MAX_WARNINGS),
+        "warnings": texts("Advice that blocks nothing.", MAX_WARNINGS),
         "effective": {
             **_values(spec),
             "description": "What the registry works with where it is not what the spec says: "
             "defaults, derived values, canonical forms.",
         },
-        "conditions": _conditions(),
+        "conditions": conditions(
+            "Where the entity stands, in kstatus terms.", "Ready, Reconciling, Stalled, Paused."
+        ),
     }
     return ordered(
         {
@@ -68,7 +70,8 @@ def status_schema(spec: JsonObject) -> JsonObject:
     )
 
 
-def _counter(description: str, minimum: int = 0) -> JsonObject:
+def counter(description: str, minimum: int = 0) -> JsonObject:
+    """A 64-bit integer."""
     return {
         "description": description,
         "type": "integer",
@@ -77,11 +80,13 @@ def _counter(description: str, minimum: int = 0) -> JsonObject:
     }
 
 
-def _text(description: str) -> JsonObject:
+def text(description: str) -> JsonObject:
+    """A string without limits."""
     return {"description": description, "type": "string"}
 
 
-def _texts(description: str, limit: int) -> JsonObject:
+def texts(description: str, limit: int) -> JsonObject:
+    """A list of at most ``limit`` strings, written as a whole."""
     return {
         "description": description,
         "type": "array",
@@ -104,11 +109,11 @@ def _values(schema: JsonObject) -> JsonObject:
     return ordered(result)
 
 
-def _conditions() -> JsonObject:
+def conditions(description: str, types: str) -> JsonObject:
     """``metav1.Condition`` as every generator of the ecosystem writes it."""
     fields: dict[str, Any] = {
         "type": {
-            "description": "Ready, Reconciling, Stalled, Paused.",
+            "description": types,
             "type": "string",
             "maxLength": 316,
             "pattern": r"^([a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*/)?"
@@ -119,7 +124,7 @@ def _conditions() -> JsonObject:
             "type": "string",
             "enum": ["True", "False", "Unknown"],
         },
-        "observedGeneration": _counter("Generation of the spec this condition speaks of."),
+        "observedGeneration": counter("Generation of the spec this condition speaks of."),
         "lastTransitionTime": {
             "description": "When the status of the condition last changed.",
             "type": "string",
@@ -139,7 +144,7 @@ def _conditions() -> JsonObject:
         },
     }
     return {
-        "description": "Where the entity stands, in kstatus terms.",
+        "description": description,
         "type": "array",
         "x-kubernetes-list-type": "map",
         "x-kubernetes-list-map-keys": ["type"],

@@ -11,7 +11,7 @@ from eatool.domain.kind import CelRule, SpecObject
 from eatool.domain.text import Text
 from eatool.publishing.declared.fields import Seconds, SecretRef, TlsSecretRef
 from eatool.publishing.declared.selection import EventTypeName, SelectionSpec
-from eatool.publishing.topics import DEFAULT_TEMPLATE
+from eatool.publishing.topics import DEFAULT_TEMPLATE, PLACEHOLDERS
 
 BrokerType = Literal["solace", "mqtt"]
 
@@ -202,6 +202,8 @@ class EventBrokerSpec(SpecObject):
     start: StartSpec | None = Field(None, description="Default Earliest.")
 
 
+_PLACEHOLDERS = "|".join(sorted(PLACEHOLDERS))
+
 #: What the API server checks on ``spec`` beyond the types.
 BROKER_CEL: tuple[CelRule, ...] = (
     CelRule("self.type == oldSelf.type", "type is immutable; create another EventBroker", ".type"),
@@ -235,6 +237,25 @@ BROKER_CEL: tuple[CelRule, ...] = (
         "!has(self.mqtt.version) || self.mqtt.version == '5'",
         "contentMode Binary needs mqtt.version 5: MQTT 3.1.1 has no properties",
         ".contentMode",
+    ),
+    CelRule(
+        "!has(self.topicTemplate) || "
+        f"self.topicTemplate.matches('^([^{{}}]|[{{]({_PLACEHOLDERS})[}}])*$')",
+        "topicTemplate has a placeholder that does not exist; legal are "
+        + ", ".join(f"{{{name}}}" for name in sorted(PLACEHOLDERS)),
+        ".topicTemplate",
+    ),
+    CelRule(
+        "!has(self.topicTemplate) || "
+        "self.topicTemplate.matches('[{](entity_type|event_type|entity_id)[}]')",
+        "topicTemplate gives every event the same topic; use {entity_type}, {event_type} or "
+        "{entity_id}",
+        ".topicTemplate",
+    ),
+    CelRule(
+        "!has(self.topicTemplate) || !self.topicTemplate.contains('//')",
+        "topicTemplate has an empty level",
+        ".topicTemplate",
     ),
     CelRule(
         "!has(self.start) || (self.start.position == 'Timestamp') == has(self.start.timestamp)",

@@ -1,0 +1,1 @@
+"""Operating the platform by resources: brokers, replays and parked streams of one namespace."""

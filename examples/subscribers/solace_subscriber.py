@@ -1,0 +1,108 @@
+#!/usr/bin/env python3
+"""Mirror the registry from a queue of a Solace broker, each event once, however often it is sent.
+
+    python examples/subscribers/solace_subscriber.py --host tcp://broker:55555 --username mirror
+
+The queue, with a topic subscription such as ``eatool/v1/prod/>``, is there before. A message is
+acknowledged after its effect is committed; what a crash leaves open comes again. The program ends
+when it loses the broker: let whatever runs it start it again.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import signal
+import sys
+import threading
+from pathlib import Path
+
+from mirror import Mirror
+from solace.messaging.config.retry_strategy import RetryStrategy
+from solace.messaging.errors.pubsubplus_client_error import PubSubPlusClientError
+from solace.messaging.messaging_service import (
+    MessagingService,
+    ServiceEvent,
+    ServiceInterruptionListener,
+)
+from solace.messaging.resources.queue import Queue
+
+from eatool.consuming import Subscription
+
+
+class Loss(ServiceInterruptionListener):
+    """Ends the loop when the broker is gone for good."""
+
+    def __init__(self) -> None:
+        self.happened = False
+
+    def on_service_interrupted(self, event: ServiceEvent) -> None:
+        """The client gave up; called on a thread of its own."""
+        self.happened = True
+
+
+def arguments() -> argparse.Namespace:
+    """Options; the password comes from SOLACE_PASSWORD."""
+    parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
+    parser.add_argument("--host", default="tcp://127.0.0.1:55555")
+    parser.add_argument("--vpn", default="default")
+    parser.add_argument("--username", required=True)
+    parser.add_argument("--queue", default="eatool-mirror")
+    parser.add_argument("--trust-store", help="directory of CA certificates, for tcps://")
+    parser.add_argument("--database", type=Path, default=Path("mirror.db"))
+    parser.add_argument("--late-start", action="store_true", help="the queue is newer than the log")
+    parser.add_argument("--filtered", action="store_true", help="its topics leave event types out")
+    return parser.parse_args()
+
+
+def main() -> int:
+    """Run until SIGTERM or SIGINT; 1 when the broker refuses or is lost."""
+    options = arguments()
+    mirror = Mirror(
+        options.database,
+        Subscription(from_beginning=not options.late_start, filtered=options.filtered),
+    )
+    stop = threading.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: stop.set())
+    properties = {
+        "solace.messaging.transport.host": options.host,
+        "solace.messaging.service.vpn-name": options.vpn,
+        "solace.messaging.authentication.basic.username": options.username,
+        "solace.messaging.authentication.basic.password": os.environ["SOLACE_PASSWORD"],
+    }
+    if options.trust_store:
+        properties["solace.messaging.tls.trust-store-path"] = options.trust_store
+    service = (
+        MessagingService.builder()
+        .from_properties(properties)
+        .with_reconnection_retry_strategy(RetryStrategy.never_retry())
+        .build()
+    )
+    loss = Loss()
+    service.add_service_interruption_listener(loss)
+    try:
+        service.connect()
+        receiver = (
+            service.create_persistent_message_receiver_builder()
+            .with_message_client_acknowledgement()
+            .build(Queue.durable_exclusive_queue(options.queue))
+        )
+        receiver.start()
+        while not (stop.is_set() or loss.happened):
+            message = receiver.receive_message(timeout=500)
+            if message is not None:
+                payload = message.get_payload_as_bytes() or b""
+                mirror.take(payload, message.get_properties())  # committed when it returns
+                receiver.ack(message)
+        receiver.terminate()
+    except PubSubPlusClientError as error:
+        print(f"{options.host}: {error}", file=sys.stderr)
+        return 1
+    finally:
+        service.disconnect()
+    return int(loss.happened)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

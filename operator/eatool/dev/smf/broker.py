@@ -28,7 +28,7 @@ from eatool.dev.smf.faults import Faults, Limits
 from eatool.dev.smf.hosting import LoopThread, running_loop
 from eatool.dev.smf.journal import Journal
 from eatool.dev.smf.login import Access, LoginAttempt
-from eatool.dev.smf.messages import Outcome, ReceivedMessage
+from eatool.dev.smf.messages import ReceivedMessage, find_collisions
 from eatool.dev.smf.queues import Queue
 from eatool.dev.smf.replies import VPN_UNAVAILABLE
 from eatool.dev.smf.state import BrokerState
@@ -188,6 +188,16 @@ class SmfBroker:
         return [client.client_name for client in list(self._state.clients.values())]
 
     @property
+    def received_count(self) -> int:
+        """Sendings that have arrived, repetitions included."""
+        return self._state.received
+
+    @property
+    def stored_count(self) -> int:
+        """Messages in :meth:`stored`, also if ``keep`` has dropped them from there."""
+        return self._state.stored
+
+    @property
     def ack_count(self) -> int:
         """Acknowledgement frames sent; one may acknowledge many messages."""
         return self._state.acks
@@ -246,8 +256,12 @@ class SmfBroker:
 
     @property
     def limits(self) -> Limits:
-        """Change its fields at any time."""
+        """Change its fields, or put another one in its place."""
         return self._state.limits
+
+    @limits.setter
+    def limits(self, limits: Limits) -> None:
+        self._state.limits = limits
 
     def cut_connections(self) -> None:
         """Reset every connection."""
@@ -286,22 +300,3 @@ class SmfBroker:
             return function()
 
         return asyncio.run_coroutine_threadsafe(called(), self._loop).result(_SECONDS)
-
-
-def find_collisions(
-    messages: list[ReceivedMessage],
-) -> list[tuple[ReceivedMessage, ReceivedMessage]]:
-    """Pairs of a stored message and a different one that came later under its number."""
-    known: dict[tuple[str, int], ReceivedMessage] = {}
-    pairs = []
-    for message in messages:
-        key = message.flow, message.message_id
-        if message.outcome is not Outcome.DUPLICATE:
-            known[key] = message
-        elif (first := known.get(key)) is not None and not _same(first, message):
-            pairs.append((first, message))
-    return pairs
-
-
-def _same(one: ReceivedMessage, other: ReceivedMessage) -> bool:
-    return one.topic == other.topic and one.frame.payload == other.frame.payload

@@ -228,6 +228,25 @@ class ReceivedMessage:
         )
 
 
+def find_collisions(
+    messages: list[ReceivedMessage],
+) -> list[tuple[ReceivedMessage, ReceivedMessage]]:
+    """Pairs of a stored message and a different one that came later under its number."""
+    known: dict[tuple[str, int], ReceivedMessage] = {}
+    pairs = []
+    for message in messages:
+        key = message.flow, message.message_id
+        if message.outcome is not Outcome.DUPLICATE:
+            known[key] = message
+        elif (first := known.get(key)) is not None and not _same(first, message):
+            pairs.append((first, message))
+    return pairs
+
+
+def _same(one: ReceivedMessage, other: ReceivedMessage) -> bool:
+    return one.topic == other.topic and one.frame.payload == other.frame.payload
+
+
 def _cut(frame: Frame) -> tuple[bytes, bytes]:
     summary = frame.find(Standard.CONTENTS_SUMMARY)
     if summary is None:

@@ -16,7 +16,7 @@ from eatool.dev.smf.assured import (
 )
 from eatool.dev.smf.flows import Acknowledger, Arrival, PublisherFlow
 from eatool.dev.smf.messages import Outcome, ReceivedMessage
-from eatool.dev.smf.replies import OK, UNKNOWN_FLOW_NAME, Reply
+from eatool.dev.smf.replies import OK, SERVICE_UNAVAILABLE, UNKNOWN_FLOW_NAME, Reply
 from eatool.dev.smf.state import BrokerState
 from eatool.dev.smf.wire import (
     FLAG_ASSURED,
@@ -26,6 +26,7 @@ from eatool.dev.smf.wire import (
     Standard,
     c_string,
     from_c_string,
+    response,
 )
 
 logger = logging.getLogger(__name__)
@@ -56,6 +57,7 @@ class Publishing:
         self._flow: PublisherFlow | None = None
         self._flow_id = 0
         self._version = 0
+        self._closed = False
         self._acknowledger: Acknowledger | None = None
 
     def open_flow(self, request: Assured) -> tuple[Reply, Params]:
@@ -68,6 +70,7 @@ class Publishing:
             return refusal or UNKNOWN_FLOW_NAME, []
         flow.reopen()
         self._flow, self._flow_id = flow, next(self._flow_ids)
+        self._closed = False
         self._version = request.version
         self._acknowledger = Acknowledger(
             flow,
@@ -93,6 +96,8 @@ class Publishing:
             self._state.take(message)
             return
         flow, acknowledger = self._flow, self._acknowledger
+        if self._closed:
+            return  # it was under way when the client was told
         if flow is None or acknowledger is None:
             raise SmfError("guaranteed message without a publisher flow")
         if frame.number(Standard.FLOW_ID) != self._flow_id:
@@ -114,10 +119,15 @@ class Publishing:
         if self._flow is None:
             return
         self._state.forget_flow(self._flow.name)
-        params = [(AssuredParam.FLOW_ID, u32(self._flow_id))]
+        params = [
+            (AssuredParam.FLOW_ID, u32(self._flow_id)),
+            (AssuredParam.LAST_ID_ACKED, u64(self._flow.acked_id)),
+        ]
         payload = encode_assured(self._version, AssuredType.CLOSE_FLOW, params)
         self.end()
-        self._send(Frame(Protocol.ASSURED_CTRL, payload=payload))
+        self._closed = True
+        # Without a response parameter the client takes no notice.
+        self._send(Frame(Protocol.ASSURED_CTRL, [response(SERVICE_UNAVAILABLE)], payload))
 
     def flush(self) -> None:
         """Acknowledge what has been taken since the last time."""

@@ -15,7 +15,7 @@ from eatool.domain.decision import Accepted, EntityState
 from eatool.domain.evolve import evolve
 from eatool.domain.identity import EntityRef
 from eatool.domain.kinds import KINDS
-from eatool.domain.landscape import Constraints, Referrer
+from eatool.domain.landscape import Constraints, Referrer, Sharer
 
 
 class RefusedAtAppend(Exception):
@@ -71,15 +71,11 @@ class MemoryLandscape:
     def holder(self, key: str) -> EntityRef | None:
         return next((ref for ref in self.live() if key in self.constraints[ref].keys), None)
 
-    def edges(
-        self, source: EntityRef, relation_type: str, target: EntityRef
-    ) -> Sequence[tuple[EntityRef, Mapping[str, object]]]:
-        wanted = {("source_id", source, True), ("target_id", target, True)}
+    def sharers(self, key: str) -> Sequence[Sharer]:
         return [
-            (ref, self.accepted(ref).model_dump(mode="json"))
+            Sharer(ref, self.state(ref).version, self.accepted(ref).model_dump(mode="json"))
             for ref in self.live()
-            if wanted <= self.constraints[ref].references
-            and self.accepted(ref).relation_type == relation_type
+            if any(hold.key == key for hold in self.constraints[ref].shared)
         ]
 
     # --- store -------------------------------------------------------------------------------
@@ -111,6 +107,11 @@ class MemoryLandscape:
         for key in constraints.keys:
             if self.holder(key) not in (None, state.ref):
                 raise RefusedAtAppend(f"key {key}")
+        for hold in constraints.shared:
+            others = {(each.ref, each.version) for each in self.sharers(hold.key)}
+            others = {other for other in others if other[0] != state.ref}
+            if hold.beside is not None and not others <= hold.beside:
+                raise RefusedAtAppend(f"shared key {hold.key}")
         if self.alive(list(constraints.requires_alive)) != constraints.requires_alive:
             raise RefusedAtAppend("reference gone")
         if constraints.no_referrers:

@@ -10,7 +10,7 @@ from tests.domain.world import World, ref, said, types
 
 from eatool.domain.decision import Accepted, Rejected
 from eatool.domain.kinds import KINDS, by_kind
-from eatool.domain.landscape import Pending
+from eatool.domain.landscape import Fact, Pending, SharedHold
 from eatool.domain.parsing import parse
 
 app, edge = World.application, World.relation
@@ -149,10 +149,9 @@ def test_windows_apart_are_accepted(populated: World) -> None:
     populated.apply("Relation", "r", CALLS | IN_2020)
     later = {"effectiveFrom": "2021-01-01T00:00:00.000001Z"}
     accepted = populated.apply("Relation", "s", CALLS | later)
-    assert {prefix for _, prefix in accepted.constraints.no_events_since} == {
-        "RelationCreated.",
-        "RelationRescheduled.",
-    }
+    key = "relation/default/edge:application/shop/calls/application/erp"
+    beside = frozenset({(ref("Relation", "r"), 1)})
+    assert accepted.constraints.shared == {SharedHold(key, beside)}
     rescheduled = populated.apply("Relation", "r", CALLS | {"effectiveTo": "2020-06-01T00:00:00Z"})
     assert types(rescheduled) == ["RelationRescheduled.v1"]
     assert set(rescheduled.events[0].changes) == {"effective_from", "effective_to"}
@@ -183,9 +182,11 @@ def test_deletion_names_some_referrers_and_counts_the_rest(populated: World) -> 
     decision = populated.decide_deletion("Organization", "acme")
     assert isinstance(decision, Rejected)
     named = ", ".join(f"Organization/o-{index:02}" for index in range(10))
-    assert said(decision.errors) == [
-        f"DELETE_BLOCKED metadata.name: is still named by {named} and 2 more"
-    ]
+    (complaint,) = said(decision.errors)
+    assert complaint == (
+        f"DELETE_BLOCKED metadata.name: is still named by {named} and 2 more; "
+        "delete these too, in any order"
+    )
     terminating = frozenset(ref("Organization", f"o-{index:02}") for index in range(12))
     accepted = populated.decide_deletion("Organization", "acme", terminating=terminating)
     assert isinstance(accepted, Accepted)
@@ -258,7 +259,7 @@ def test_deletion_says_when_it_stopped_counting(populated: World) -> None:
         populated.apply("Organization", f"o-{index}", {"name": f"O{index}", "parentId": "acme"})
     decision = populated.decide_deletion("Organization", "acme")
     assert isinstance(decision, Rejected)
-    assert decision.errors[0].message.endswith(" and at least 90 more")
+    assert " and at least 90 more; " in decision.errors[0].message
 
 
 def test_keys_belong_to_a_namespace_and_slashes_do_not_merge_them() -> None:
@@ -270,3 +271,35 @@ def test_keys_belong_to_a_namespace_and_slashes_do_not_merge_them() -> None:
         for key in kind.unique_keys(parse(kind, base | names))
     }
     assert len(keys) == 2
+
+
+SERVER = {"hostname": "db.example", "environment": "prod", "criticality": "high"}
+
+
+def test_a_second_server_of_the_same_host_is_warned_of_not_refused(populated: World) -> None:
+    first = populated.apply("Server", "one", SERVER)
+    assert (first.warnings, first.depends_on) == ((), frozenset())
+    second = populated.apply("Server", "two", SERVER | {"hostname": "DB.example."})
+    (advice,) = said(second.warnings)
+    assert advice == (
+        "ALREADY_EXISTS spec.hostname: should be unique among the servers of one environment; "
+        "Server/one has it already"
+    )
+    one = ref("Server", "one")
+    assert second.depends_on == {Fact(one, "hostname"), Fact(one, "environment")}
+    assert second.constraints.shared == {SharedHold("server/default/host:prod/db.example")}
+    # The first learns of it too, and both forget it when one of them moves.
+    assert len(populated.apply("Server", "one", SERVER).warnings) == 1
+    populated.apply("Server", "two", SERVER | {"environment": "dev"})
+    assert populated.apply("Server", "one", SERVER).warnings == ()
+    assert populated.apply("Server", "three", SERVER | {"environment": "staging"}).warnings == ()
+
+
+def test_an_active_interface_depends_on_the_lifecycle_of_its_application(
+    populated: World,
+) -> None:
+    spec = {"name": "I", "protocol": "https", "endpoint": "x", "exposedByAppId": "shop"}
+    active = populated.apply("ApplicationInterface", "i", spec | {"status": "active"})
+    assert active.depends_on == {Fact(ref("Application", "shop"), "lifecycle")}
+    retired = populated.apply("ApplicationInterface", "i", spec | {"status": "retired"})
+    assert retired.depends_on == frozenset()

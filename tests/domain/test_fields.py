@@ -72,6 +72,7 @@ REFUSED: list[tuple[Any, Any, str]] = [
     (fields.Count, 0, "greater than or equal to 1"),
     (fields.Quotas, {str(number): 1 for number in range(51)}, "at most 50 entries"),
     (fields.Quotas, {" ": 1}, "names of 1 to 63 characters"),
+    (fields.Quotas, {"a\x00b": 1}, "no control characters"),
     (fields.Flag, "true", "valid boolean"),
     (fields.Timestamp, "2026-01-31T08:30:00+01:00", "2026-01-31T08:30:00Z"),
     (fields.Timestamp, "2026-02-30T08:30:00Z", "2026-01-31T08:30:00Z"),

@@ -25,6 +25,7 @@ def relate(name: str, opens: str | None, closes: str | None) -> Change:
 
 Y20, Y21, Y22, Y23 = (f"20{year}-01-01T00:00:00Z" for year in (20, 21, 22, 23))
 
+EDGE = "shared key relation/default/edge:application/shop/calls/application/erp"
 RACES: dict[str, tuple[Change, Change, str]] = {
     "two moves close a loop": (move("a", "b"), move("b", "a"), "condition OrganizationMoved."),
     "same name": (
@@ -32,14 +33,12 @@ RACES: dict[str, tuple[Change, Change, str]] = {
         ("Application", "y", World.application("NEW ")),
         "key application/default/name:new",
     ),
-    "same edge without window": (relate("x", None, None), relate("y", None, None), "key "),
-    "open windows": (relate("x", Y20, None), relate("y", Y22, None), "key "),
-    "nested windows": (relate("x", Y20, Y23), relate("y", Y21, Y22), "condition Relation"),
-    "half-open against bounded": (
-        relate("x", Y20, Y22),
-        relate("y", Y21, None),
-        "condition Relation",
-    ),
+    "same edge without window": (relate("x", None, None), relate("y", None, None), EDGE),
+    "open windows": (relate("x", Y20, None), relate("y", Y22, None), EDGE),
+    "nested windows": (relate("x", Y20, Y23), relate("y", Y21, Y22), EDGE),
+    "half-open against bounded": (relate("x", Y20, Y22), relate("y", Y21, None), EDGE),
+    "no window against bounded": (relate("x", Y20, Y22), relate("y", None, None), EDGE),
+    "bounded against no window": (relate("x", None, None), relate("y", Y20, Y22), EDGE),
 }
 
 
@@ -90,7 +89,15 @@ def test_deletion_of_what_is_referenced_meanwhile(populated: World) -> None:
 
 
 def test_creations_and_unrelated_edits_do_not_refuse_each_other(populated: World) -> None:
-    changes = [move("x", "acme"), move("y", "acme"), relate("r", None, None)]
+    """Relations between other ends, and of other types, are in nobody's way, windows or not."""
+    other = World.relation("application/erp", "calls", "application/shop")
+    changes: list[Change] = [
+        move("x", "acme"),
+        move("y", "acme"),
+        relate("r", Y20, Y21),
+        ("Relation", "s", other | {"effectiveFrom": Y20}),
+        ("Relation", "t", WINDOWED | {"relationType": "depends_on"}),
+    ]
     snapshot = populated.registry.snapshot()
     for change in changes:
         outcome = populated.decide(*change, landscape=snapshot)
@@ -99,15 +106,24 @@ def test_creations_and_unrelated_edits_do_not_refuse_each_other(populated: World
         populated.registry.record(snapshot.state(ref(*change[:2])), outcome, len(snapshot.log))
 
 
-def test_overlap_left_open_by_a_race_shows_as_a_warning(populated: World) -> None:
+def test_a_neighbour_that_moves_or_is_created_anew_is_not_the_one_that_was_seen(
+    populated: World,
+) -> None:
+    populated.apply(*relate("early", Y20, Y21))
     snapshot = populated.registry.snapshot()
-    late = populated.decide(*relate("always", None, None), landscape=snapshot)
-    populated.apply(*relate("bounded", Y20, Y21))
+    late = populated.decide(*relate("late", Y22, Y23), landscape=snapshot)
     assert isinstance(late, Accepted)
-    populated.registry.record(snapshot.state(ref("Relation", "always")), late, len(snapshot.log))
-    again = populated.decide(*relate("bounded", Y20, Y21))
-    assert isinstance(again, Accepted)
-    assert again.events == ()
-    assert ["Relation/always has it already" in warning.message for warning in again.warnings] == [
-        True
-    ]
+    state = snapshot.state(ref("Relation", "late"))
+
+    moved = World(populated.registry.snapshot())
+    moved.apply(*relate("early", Y20, Y22))
+    anew = World(populated.registry.snapshot())
+    anew.delete("Relation", "early")
+    anew.apply(*relate("early", Y23, None))
+    gone = World(populated.registry.snapshot())
+    gone.delete("Relation", "early")
+
+    for world in (moved, anew):
+        with pytest.raises(RefusedAtAppend, match=EDGE):
+            world.registry.record(state, late, len(snapshot.log))
+    gone.registry.record(state, late, len(snapshot.log))

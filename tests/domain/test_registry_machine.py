@@ -238,18 +238,12 @@ class Registry(RuleBasedStateMachine):
                     getattr(one, name) == getattr(other, name)
                     for name in KINDS["relation"].immutable
                 )
-                if same and not _left_open(one, other):
+                if same:
                     assert not _window(one).overlaps(_window(other))
 
 
 def _window(relation: Any) -> Window:
     return Window.of(relation.effective_from, relation.effective_to)
-
-
-def _left_open(one: Any, other: Any) -> bool:
-    """The race that the module of the kind documents: no window against a bounded one."""
-    ends = [(spec.effective_from, spec.effective_to) for spec in (one, other)]
-    return (None, None) in ends and any(None not in pair for pair in ends)
 
 
 TestRegistry = Registry.TestCase

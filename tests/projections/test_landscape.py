@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from hypothesis import given, settings
@@ -14,7 +14,7 @@ from tests.projections.test_read_models import PROPERTY, record
 
 from eatool.domain.identity import EntityRef
 from eatool.domain.kinds import KINDS
-from eatool.domain.landscape import Landscape
+from eatool.domain.landscape import Landscape, Sharer
 from eatool.projections.landscape import SqlLandscape
 from eatool.store.sql.log import SqlEventStore
 
@@ -24,25 +24,20 @@ REFS = [EntityRef(each, "default", name) for each, names in NAMES.items() for na
 def answers(landscape: Landscape, expected: MemoryLandscape) -> dict[str, Any]:
     """Everything a decision could ask about the names in use."""
     keys = {key for held in expected.constraints.values() for key in held.keys}
-    relations = [
-        (ref, expected.accepted(ref)) for ref in expected.live() if ref.aggregate_type == "relation"
-    ]
-    edges = {
-        (
-            EntityRef(spec.source_type.value, ref.namespace, spec.source_id),
-            spec.relation_type.value,
-            EntityRef(spec.target_type.value, ref.namespace, spec.target_id),
-        )
-        for ref, spec in relations
-    }
+    shared = {hold.key for held in expected.constraints.values() for hold in held.shared}
     return {
         "alive": landscape.alive(REFS),
         "specs": {ref: _model(ref, landscape.spec(ref)) for ref in REFS},
         "parents": {ref: landscape.parent(ref) for ref in REFS},
         "referrers": {ref: list(landscape.referrers(ref)) for ref in REFS},
         "holders": {key: landscape.holder(key) for key in keys},
-        "edges": {edge: sorted(ref for ref, _ in landscape.edges(*edge)) for edge in edges},
+        "sharers": {key: _models(landscape.sharers(key)) for key in shared},
     }
+
+
+def _models(sharers: Sequence[Sharer]) -> list[tuple[EntityRef, int, object]]:
+    found = [(each.ref, each.version, _model(each.ref, each.spec)) for each in sharers]
+    return sorted(found, key=lambda each: each[0])
 
 
 def _model(ref: EntityRef, spec: Mapping[str, object] | None) -> object:
@@ -87,4 +82,4 @@ def test_unknown_entities_are_nothing() -> None:
         assert landscape.parent(KINDS["organization"].ref("default", "o")) is None
         assert landscape.referrers(application) == []
         assert landscape.holder("key") is None
-        assert landscape.edges(application, "uses", application) == []
+        assert landscape.sharers("server/default/host:prod/db") == []

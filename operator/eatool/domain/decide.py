@@ -18,7 +18,7 @@ from eatool.domain.events import EntityEvent
 from eatool.domain.fields import NAME_MAX
 from eatool.domain.identity import EntityRef
 from eatool.domain.kind import Conflict, EntityKind, EntitySpec
-from eatool.domain.landscape import Constraints, Landscape, Pending, Request
+from eatool.domain.landscape import Constraints, Fact, Landscape, Pending, Request
 from eatool.domain.parsing import parse
 from eatool.domain.policies import Policy, change_complaints, deletion_complaints
 from eatool.domain.references import (
@@ -29,7 +29,7 @@ from eatool.domain.references import (
     resolve,
     self_references,
 )
-from eatool.domain.uniqueness import keys_of, taken_keys
+from eatool.domain.uniqueness import Sharing, keys_of, sharing, taken_keys
 
 __all__ = ["MAX_EVENT_BYTES", "decide", "decide_deletion", "parse"]
 
@@ -59,8 +59,10 @@ def decide(
     """
     ref, old = state.ref, cast("EntitySpec | None", state.spec)
     new_references = list(references_of(kind, ref.namespace, desired))
+    # Before anything else is read: what the rules see later is not older than what is checked.
+    shared = sharing(kind, ref, desired, landscape)
     if old == desired:
-        return _unchanged(kind, ref, desired, new_references, landscape)
+        return _unchanged(kind, ref, desired, new_references, shared=shared, landscape=landscape)
     old_references = list(references_of(kind, ref.namespace, old)) if old is not None else []
     others = [item for item in new_references if item.target != ref]
     resolution = resolve(old_references, others, landscape, pending)
@@ -78,23 +80,22 @@ def decide(
     conflicts = [
         *(loops(kind, ref, desired, landscape, pending) if moved else ()),
         *taken_keys(kind, ref, old, desired, landscape),
+        *_clashes(shared),
         *(found for rule in kind.landscape_rules for found in rule(ref, desired, landscape)),
     ]
     if errors or conflicts:
         return _rejected(errors, conflicts, resolution.waiting)
     if resolution.waiting:
         return Waiting(resolution.waiting, resolution.missing)
-    conditions = {(ref.category, f"{cls.__name__}.") for cls in kind.guarded_by(old, desired)}
-    if moved and old is not None:
-        conditions |= move_conditions(kind, ref)
     constraints = Constraints(
         keys=keys_of(kind, ref, desired),
+        shared=frozenset(each.hold() for each in shared),
         requires_alive=resolution.requires_alive,
         references=_recorded(new_references),
-        no_events_since=frozenset(conditions),
+        no_events_since=move_conditions(kind, ref) if moved and old is not None else frozenset(),
     )
-    warnings = (*resolution.warnings, *_warnings(kind, ref, desired, landscape))
-    return Accepted(events, constraints, warnings)
+    warnings = (*resolution.warnings, *_warnings(kind, ref, desired, shared, landscape))
+    return Accepted(events, constraints, warnings, _depends_on(kind, ref, desired, shared))
 
 
 def decide_deletion(
@@ -132,28 +133,56 @@ def _unchanged(
     ref: EntityRef,
     spec: EntitySpec,
     references: list[Reference],
+    *,
+    shared: list[Sharing],
     landscape: Landscape,
 ) -> Accepted:
     # Rules that came with a later release do not reject what was accepted before; they warn.
     late = (
         *(error for rule in kind.spec_rules for error in rule(spec)),
+        *(found.error for found in _clashes(shared)),
         *(found.error for rule in kind.landscape_rules for found in rule(ref, spec, landscape)),
     )
     soft = resolve([], [item for item in references if not item.hard], landscape, _NO_PENDING)
-    constraints = Constraints(keys=keys_of(kind, ref, spec), references=_recorded(references))
-    warnings = (*late, *soft.warnings, *_warnings(kind, ref, spec, landscape))
-    return Accepted((), constraints, warnings)
+    constraints = Constraints(
+        keys=keys_of(kind, ref, spec),
+        shared=frozenset(each.hold() for each in shared),
+        references=_recorded(references),
+    )
+    warnings = (*late, *soft.warnings, *_warnings(kind, ref, spec, shared, landscape))
+    return Accepted((), constraints, warnings, _depends_on(kind, ref, spec, shared))
 
 
 def _recorded(references: list[Reference]) -> frozenset[tuple[str, EntityRef, bool]]:
     return frozenset((item.field, item.target, item.hard) for item in references)
 
 
+def _clashes(shared: list[Sharing]) -> Iterator[Conflict]:
+    for each in shared:
+        if not each.declared.advisory:
+            yield from each.complaints()
+
+
+def _depends_on(
+    kind: EntityKind, ref: EntityRef, spec: EntitySpec, shared: list[Sharing]
+) -> frozenset[Fact]:
+    return frozenset(
+        (*kind.depends_on(ref, spec), *(fact for each in shared for fact in each.depends_on()))
+    )
+
+
 def _warnings(
-    kind: EntityKind, ref: EntityRef, spec: EntitySpec, landscape: Landscape
+    kind: EntityKind,
+    ref: EntityRef,
+    spec: EntitySpec,
+    shared: list[Sharing],
+    landscape: Landscape,
 ) -> Iterator[FieldError]:
     for rule in kind.warnings:
         yield from rule(spec)
+    for each in shared:
+        if each.declared.advisory:
+            yield from (found.error for found in each.complaints())
     for advice in kind.landscape_warnings:
         yield from (found.error for found in advice(ref, spec, landscape))
 
@@ -206,4 +235,5 @@ def _blocked(blockers: frozenset[EntityRef], *, complete: bool) -> FieldError:
     rest = len(blockers) - len(named)
     at_least = "" if complete else "at least "
     more = f" and {at_least}{rest} more" if rest else ""
-    return FieldError("metadata.name", Code.DELETE_BLOCKED, f"is still named by {listed}{more}")
+    message = f"is still named by {listed}{more}; delete these too, in any order"
+    return FieldError("metadata.name", Code.DELETE_BLOCKED, message)

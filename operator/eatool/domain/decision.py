@@ -9,7 +9,7 @@ from pydantic import BaseModel
 from eatool.domain.errors import FieldError
 from eatool.domain.events import EntityEvent
 from eatool.domain.identity import EntityRef
-from eatool.domain.landscape import Constraints
+from eatool.domain.landscape import Constraints, Fact
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,6 +38,8 @@ class Accepted:
     constraints: Constraints
     #: Advice that does not stop the change: ``pii_flag`` below ``confidential`` and the like.
     warnings: tuple[FieldError, ...] = ()
+    #: What of other entities the warnings and the effective values depend on.
+    depends_on: frozenset[Fact] = frozenset()
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,7 +9,7 @@ from typing import Annotated, Any
 from pydantic import AfterValidator, BeforeValidator, Field, Strict, WithJsonSchema
 
 from eatool.domain.errors import Code
-from eatool.domain.text import BLANKS, SetOf, Text, any_case, refuse
+from eatool.domain.text import BLANKS, CONTROL, SetOf, Text, any_case, refuse
 
 #: Longest ``metadata.name``, so that it fits in a label value.
 NAME_MAX = 63
@@ -138,8 +138,11 @@ Count = Annotated[int, Strict(), Field(ge=1, le=2**53 - 1, json_schema_extra={"f
 def _quotas(value: dict[str, int]) -> dict[str, int] | None:
     if len(value) > _QUOTAS_MAX:
         raise refuse(Code.TOO_LARGE, f"must have at most {_QUOTAS_MAX} entries")
-    if any(not name.strip(BLANKS) or len(name) > NAME_MAX for name in value):
-        raise refuse(Code.FORMAT, f"must have names of 1 to {NAME_MAX} characters")
+    if any(
+        not name.strip(BLANKS) or len(name) > NAME_MAX or CONTROL.search(name) for name in value
+    ):
+        legal = f"names of 1 to {NAME_MAX} characters, no control characters"
+        raise refuse(Code.FORMAT, f"must have {legal}")
     return dict(sorted(value.items())) or None
 
 

@@ -16,8 +16,8 @@ from pydantic.alias_generators import to_camel, to_pascal
 from eatool.domain.errors import FieldError
 from eatool.domain.events import Created, Deleted, EntityEvent, StateChanged, Updated
 from eatool.domain.identity import EntityRef
-from eatool.domain.landscape import Landscape, Request
-from eatool.domain.rules import ApprovalRule, StateMachine, UniqueKey
+from eatool.domain.landscape import Fact, Landscape, Request
+from eatool.domain.rules import ApprovalRule, SharedKey, StateMachine, UniqueKey
 from eatool.domain.upcasting import Downcaster, Upcaster
 
 
@@ -108,12 +108,12 @@ class Conflict:
 SpecRule = Callable[[Any], Iterable[FieldError]]
 #: Rules about moving from an accepted spec (``None`` = new) to a desired one.
 ChangeRule = Callable[[Any, Any, Request], Iterable[FieldError]]
-#: An accepted spec with the values that follow from it where it says nothing.
-Derivation = Callable[[Any], Any]
+#: An accepted spec with the values that follow where it says nothing: self, spec.
+Derivation = Callable[[EntityRef, Any, Landscape], Any]
+#: What of other entities derived values and advice are made of: self, spec.
+Dependencies = Callable[[EntityRef, Any], Iterable[Fact]]
 #: Rules about the rest of the registry that no declaration expresses: self, desired spec.
 LandscapeRule = Callable[[EntityRef, Any, Landscape], Iterable[Conflict]]
-#: Events that endanger a landscape rule when an accepted spec (``None`` = new) becomes another.
-Guard = Callable[[Any, Any], tuple[type[EntityEvent[Any]], ...]]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -128,17 +128,18 @@ class EntityKind:
         events: every event class of the kind; exactly one Created, Updated and Deleted.
         columns: printer columns before Ready, Reason, Version and Age.
         unique: keys an entity holds, unique in its namespace; reserved in the append transaction.
+        shared: keys that others may hold too, unless they clash; checked in the same place.
         immutable: snake_case fields fixed at creation; their CEL rules derive from this.
         state_machines: transitions that hold where ``Policy.strict_lifecycle`` is on.
         approvals: changes that need a reason or an approval where the policy asks for them.
         spec_rules, change_rules, landscape_rules: what the declarations above cannot say.
-        guarded_by: events of the same kind and namespace that, recorded after the decision was
-            made, could break a landscape rule; the append is refused then and decided anew.
         warnings, landscape_warnings: advice that never blocks.
         own_cel: the part of the spec rules that the API server checks at ``kubectl apply``.
         upcasters: steps from older schema versions of its events to the next.
         downcasters: steps back, for consumers pinned to an older version; as far as declared.
-        derived: fills in what follows from a spec that leaves it out; shown, never recorded.
+        derived: fills in what follows from a spec, and from the entities it names, where it says
+            nothing; shown, never recorded.
+        depends_on: fields of other entities that ``derived`` and ``landscape_warnings`` read.
 
     """
 
@@ -157,19 +158,20 @@ class EntityKind:
     events: tuple[type[EntityEvent[Any]], ...]
     columns: tuple[Column, ...]
     unique: tuple[UniqueKey, ...] = ()
+    shared: tuple[SharedKey, ...] = ()
     immutable: tuple[str, ...] = ()
     state_machines: tuple[StateMachine, ...] = ()
     approvals: tuple[ApprovalRule, ...] = ()
     spec_rules: tuple[SpecRule, ...] = ()
     change_rules: tuple[ChangeRule, ...] = ()
     landscape_rules: tuple[LandscapeRule, ...] = ()
-    guarded_by: Guard = lambda _old, _new: ()
     warnings: tuple[SpecRule, ...] = ()
     landscape_warnings: tuple[LandscapeRule, ...] = ()
     own_cel: tuple[CelRule, ...] = ()
     upcasters: tuple[Upcaster, ...] = ()
     downcasters: tuple[Downcaster, ...] = ()
-    derived: Derivation = lambda spec: spec
+    derived: Derivation = lambda _ref, spec, _landscape: spec
+    depends_on: Dependencies = lambda _ref, _spec: ()
     references: Mapping[str, Ref] = field(init=False)
     marked: Mapping[str, type[StateChanged[Any]]] = field(init=False)
 
@@ -205,7 +207,7 @@ class EntityKind:
 
     @property
     def table(self) -> str:
-        """Name of the read table."""
+        """Name of the collection as a table of the registry that is migrated away from."""
         return self.path.replace("-", "_")
 
     @property

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence, Set
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 from eatool.domain.identity import EntityRef
 
@@ -18,6 +18,22 @@ class Referrer:
     #: snake_case field that holds the reference.
     field: str
     hard: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class Sharer:
+    """A live entity that holds a shared key: its recorded fields at a version of its stream."""
+
+    ref: EntityRef
+    version: int
+    spec: Mapping[str, object]
+
+
+class Fact(NamedTuple):
+    """One snake_case field of an entity, on which what is shown of another one depends."""
+
+    entity: EntityRef
+    field: str
 
 
 class Landscape(Protocol):
@@ -48,10 +64,8 @@ class Landscape(Protocol):
         """Who holds a unique key now."""
         ...
 
-    def edges(
-        self, source: EntityRef, relation_type: str, target: EntityRef
-    ) -> Sequence[tuple[EntityRef, Mapping[str, object]]]:
-        """Live relations with this triple, with their spec: their validity windows may overlap."""
+    def sharers(self, key: str) -> Sequence[Sharer]:
+        """Everybody who holds a shared key now."""
         ...
 
 
@@ -81,11 +95,25 @@ class Pending:
 
 
 @dataclass(frozen=True, slots=True)
+class SharedHold:
+    """A shared key that the entity holds after the change.
+
+    ``beside``: the other holders, each with the stream version that the decision knew. The append
+    is refused when there is any other holder by then, or one of these at another version.
+    ``None``: whoever they are.
+    """
+
+    key: str
+    beside: frozenset[tuple[EntityRef, int]] | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class Constraints:
     """What the store must still find true, under its write lock, when it appends.
 
     Attributes:
         keys: every unique key the entity holds after the change (its old keys are released).
+        shared: every shared key it holds after the change (its old ones are released).
         requires_alive: hard references; each must be recorded and not deleted.
         references: all references after the change, by field, hard or soft, recorded so that a
             later deletion of a target can be refused.
@@ -98,6 +126,7 @@ class Constraints:
     """
 
     keys: frozenset[str] = frozenset()
+    shared: frozenset[SharedHold] = frozenset()
     requires_alive: frozenset[EntityRef] = frozenset()
     references: frozenset[tuple[str, EntityRef, bool]] = frozenset()
     no_referrers: bool = False

@@ -24,8 +24,8 @@ def fold(value: object) -> str:
 
 
 @dataclass(frozen=True, slots=True)
-class UniqueKey:
-    """Fields whose folded values no two live entities of a kind share in one namespace.
+class Key:
+    """Folded values of some fields, by which entities of one kind and namespace are compared.
 
     Attributes:
         label: first part of the key; distinguishes the keys of one kind.
@@ -47,6 +47,26 @@ class UniqueKey:
         return f"{self.label}:" + "/".join(
             part.replace("~", "~0").replace("/", "~1") for part in parts
         )
+
+
+@dataclass(frozen=True, slots=True)
+class UniqueKey(Key):
+    """A key that no two live entities of a kind hold in one namespace."""
+
+
+@dataclass(frozen=True, slots=True)
+class SharedKey(Key):
+    """A key that several live entities may hold, as long as no two of them clash.
+
+    Attributes:
+        clash: whether an entity with this spec stands in the way of another one, given as its
+            recorded fields by snake_case name.
+        advisory: a clash is said, not refused.
+
+    """
+
+    clash: Callable[[Any, Mapping[str, object]], bool] = lambda _spec, _other: True
+    advisory: bool = False
 
 
 @dataclass(frozen=True, slots=True)

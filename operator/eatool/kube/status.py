@@ -6,9 +6,9 @@ from collections.abc import Iterable, Mapping
 from datetime import datetime
 from typing import Any
 
-from eatool.domain.decision import EntityState
+from pydantic import BaseModel
+
 from eatool.domain.errors import FieldError
-from eatool.domain.kinds import KINDS
 from eatool.kube.conditions import Condition, in_progress, merge, ready, stalled
 from eatool.kube.contract import PAUSED, RECONCILE_AT
 from eatool.kube.schema.status import MAX_WAITING_FOR, MAX_WARNINGS
@@ -41,7 +41,7 @@ def status_of(body: Mapping[str, Any], outcome: Outcome, now: datetime) -> Body:
         "streamVersion": outcome.state.version,
         **_last_event(old, outcome.last, outcome),
         "lastHandledReconcileAt": requested,
-        "effective": _effective(outcome.state, body.get("spec") or {}) or None,
+        "effective": _effective(outcome.effective, body.get("spec") or {}) or None,
     }
     match outcome:
         case Recorded(warnings=warnings) | Unchanged(warnings=warnings):
@@ -153,12 +153,11 @@ def _last_event(old: Mapping[str, Any], last: LastEvent | None, outcome: Outcome
     return told
 
 
-def _effective(state: EntityState, written: Mapping[str, Any]) -> Body:
+def _effective(accepted: BaseModel | None, written: Mapping[str, Any]) -> Body:
     """What the registry works with where it is not what the spec says."""
-    if state.spec is None:
+    if accepted is None:
         return {}
-    derived = KINDS[state.ref.aggregate_type].derived(state.spec)
-    canonical = derived.model_dump(mode="json", by_alias=True, exclude_none=True)
+    canonical = accepted.model_dump(mode="json", by_alias=True, exclude_none=True)
     return {
         name: value
         for name, value in canonical.items()

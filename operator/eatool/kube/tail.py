@@ -1,4 +1,4 @@
-"""Follows the log to wake objects that other processes' changes may have healed."""
+"""Follows the log to wake objects that other processes' changes concern."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ _PAGE = 1000
 
 
 class LogTail:
-    """Reports every recorded stream to :class:`Arrivals`.
+    """Reports every recorded event to :class:`Arrivals`.
 
     This process's own changes wake their waiters without it; it finds those of ``eatool apply``,
     of a second operator during a rolling update, and of whatever else writes to the log.
@@ -41,7 +41,7 @@ class LogTail:
                 _log.warning("store unavailable", why=str(error))
                 events = []
             if events:
-                self._arrivals.changed(*{event.ref for event in events})
+                self._arrivals.recorded(events)
                 self._position = events[-1].position
             if len(events) < _PAGE:
                 await asyncio.sleep(self._poll)

@@ -5,11 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from functools import partial
 
-from sqlalchemy import Connection, Engine, Select, select
+from sqlalchemy import Connection, Engine, Select, func, select
 
 from eatool.domain.identity import EntityRef
-from eatool.domain.kind import EntityKind
-from eatool.domain.landscape import Referrer
+from eatool.domain.landscape import Referrer, Sharer
 from eatool.projections.reading import Reader
 from eatool.projections.tables import READ_TABLES, ReadTable
 from eatool.store.sql.tables import reference, stream, unique_key
@@ -28,7 +27,6 @@ class SqlLandscape:
     def __init__(self, engine: Engine, tables: Mapping[str, ReadTable] = READ_TABLES) -> None:
         self._read = Reader(engine)
         self._tables = tables
-        self._edge_table = next((t for t in tables.values() if _ends(t.kind)), None)
 
     def alive(self, refs: Sequence[EntityRef]) -> set[EntityRef]:
         """See :class:`~eatool.domain.landscape.Landscape`."""
@@ -80,41 +78,30 @@ class SqlLandscape:
         holder = self._read(lambda connection: connection.scalar(query))
         return None if holder is None else EntityRef.parse(holder)
 
-    def edges(
-        self, source: EntityRef, relation_type: str, target: EntityRef
-    ) -> Sequence[tuple[EntityRef, Mapping[str, object]]]:
+    def sharers(self, key: str) -> Sequence[Sharer]:
         """See :class:`~eatool.domain.landscape.Landscape`."""
-        if self._edge_table is None:
-            return []
-        read, rows = self._edge_table, self._edge_table.table
-        # The log's reference index finds the relations between two entities; the read table
-        # would need an index of its own for it.
-        from_source, to_target = reference.alias(), reference.alias()
-        prefix = f"{read.kind.aggregate_type}/{source.namespace}/"
+        aggregate_type, namespace, _ = key.split("/", 2)
+        read = self._tables[aggregate_type]
+        rows = read.table
+        # The name is cut out of the stream id, not the stream id made of the name, so that each
+        # row is found by its primary key.
+        name = func.substr(reference.c.source, len(f"{aggregate_type}/{namespace}/") + 1)
         query = (
             select(rows)
-            .join(from_source, from_source.c.source == prefix + rows.c.id)
-            .join(to_target, to_target.c.source == from_source.c.source)
+            .select_from(reference)
+            .join(rows, rows.c.id == name)
             .where(
-                from_source.c.target == source.stream_id,
-                from_source.c.field == "source_id",
-                to_target.c.target == target.stream_id,
-                to_target.c.field == "target_id",
-                rows.c.namespace == source.namespace,
-                rows.c.relation_type == relation_type,
+                reference.c.target == key,
+                rows.c.namespace == namespace,
                 rows.c.deleted_at.is_(None),
             )
         )
         found = self._read(lambda connection: connection.execute(query).mappings().all())
         return [
-            (read.kind.ref(row["namespace"], row["id"]), read.spec_fields(row)) for row in found
+            Sharer(read.kind.ref(namespace, row["id"]), row["version"], read.spec_fields(row))
+            for row in found
         ]
 
 
 def _scalars(query: Select[str], connection: Connection) -> Sequence[str]:
     return connection.scalars(query).all()
-
-
-def _ends(kind: EntityKind) -> bool:
-    """Whether entities of the kind are edges: references whose kind a sibling field tells."""
-    return any(ref.type_field is not None for ref in kind.references.values())

@@ -1,12 +1,19 @@
-"""What became of a change."""
+"""What became of a change.
+
+``effective``, of every outcome with a state, is the accepted spec with all that follows from it
+and from the entities it names; ``None`` while the entity does not exist.
+"""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 
+from pydantic import BaseModel
+
 from eatool.domain.decision import EntityState
 from eatool.domain.errors import FieldError
 from eatool.domain.identity import EntityRef
+from eatool.domain.landscape import Fact
 from eatool.registry.folding import LastEvent
 from eatool.store.port import RecordedEvent
 
@@ -23,6 +30,9 @@ class Recorded:
     events: tuple[RecordedEvent, ...]
     warnings: tuple[FieldError, ...] = ()
     repeated: bool = False
+    effective: BaseModel | None = None
+    #: What of other entities ``effective`` and ``warnings`` depend on.
+    depends_on: frozenset[Fact] = frozenset()
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,6 +42,8 @@ class Unchanged:
     state: EntityState
     last: LastEvent | None
     warnings: tuple[FieldError, ...] = ()
+    effective: BaseModel | None = None
+    depends_on: frozenset[Fact] = frozenset()
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,6 +54,7 @@ class WaitingFor:
     last: LastEvent | None
     errors: tuple[FieldError, ...]
     missing: frozenset[EntityRef]
+    effective: BaseModel | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,6 +68,7 @@ class Refused:
     last: LastEvent | None
     errors: tuple[FieldError, ...]
     blocked_by: frozenset[EntityRef] = frozenset()
+    effective: BaseModel | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,7 +11,7 @@ from datetime import datetime
 from eatool.domain.evolve import read_event
 from eatool.domain.identity import EntityRef
 from eatool.domain.kinds import KINDS
-from eatool.domain.landscape import Landscape, Referrer
+from eatool.domain.landscape import Landscape, Referrer, Sharer
 from eatool.registry.folding import Log
 from eatool.store.arbiter import LogState, StreamHead
 from eatool.store.batch import encode
@@ -162,22 +162,13 @@ class Rehearsal:
         recorded = self._landscape.holder(key)
         return None if recorded is None or self._imagines(recorded) else recorded
 
-    def edges(
-        self, source: EntityRef, relation_type: str, target: EntityRef
-    ) -> Sequence[tuple[EntityRef, Mapping[str, object]]]:
+    def sharers(self, key: str) -> Sequence[Sharer]:
         """See :class:`~eatool.domain.landscape.Landscape`."""
-        ends = {("source_id", source.stream_id, True), ("target_id", target.stream_id, True)}
         with self._lock:
-            named = [self._state.referrers.get(end, set()) for _, end, _ in ends]
-            last = {
-                EntityRef.parse(relation): self._events[relation][-1]
-                for relation in set.intersection(*named)
-                if ends <= self._state.references[relation]
-            }
-        specs = ((ref, self._spec_of(ref, event)) for ref, event in last.items())
-        found = [(ref, spec) for ref, spec in specs if spec.get("relation_type") == relation_type]
-        recorded = self._landscape.edges(source, relation_type, target)
-        return [*found, *(edge for edge in recorded if not self._imagines(edge[0]))]
+            last = [self._events[source][-1] for source in self._state.referrers.get(key, ())]
+        found = [Sharer(each.ref, each.version, self._spec_of(each.ref, each)) for each in last]
+        recorded = self._landscape.sharers(key)
+        return [*found, *(each for each in recorded if not self._imagines(each.ref))]
 
     def _imagines(self, ref: EntityRef) -> bool:
         with self._lock:

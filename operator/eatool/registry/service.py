@@ -15,10 +15,13 @@ from dataclasses import dataclass
 from time import perf_counter
 from typing import Protocol, TypeVar
 
+from pydantic import BaseModel
+
 from eatool.domain.decide import decide, decide_deletion, parse
 from eatool.domain.decision import Accepted, Decision, EntityState, Rejected, Waiting
 from eatool.domain.errors import Code, FieldError, SpecInvalid
 from eatool.domain.evolve import BrokenStream
+from eatool.domain.identity import EntityRef
 from eatool.domain.kind import EntityKind, EntitySpec
 from eatool.domain.kinds import KINDS
 from eatool.domain.landscape import Landscape, Request
@@ -73,6 +76,8 @@ class Appender(Protocol):
 class _Decided:
     folded: Folded
     decision: Decision
+    #: The accepted spec after the decision, with what follows from it.
+    effective: BaseModel | None
     #: Log position before anything the decision is based on was read.
     position: int
 
@@ -223,16 +228,16 @@ class Registry:
 
     async def _once(self, change: Change, deciding: _Decide, desired: EntitySpec | None) -> Outcome:
         decided = await self._in_reader(lambda: self._decide(change, deciding, desired))
-        folded = decided.folded
+        state, last, effective = decided.folded.state, decided.folded.last, decided.effective
         match decided.decision:
             case Accepted(events=()) as accepted:
-                return Unchanged(folded.state, folded.last, accepted.warnings)
+                return Unchanged(state, last, accepted.warnings, effective, accepted.depends_on)
             case Accepted() as accepted:
                 return await self._record(change, decided, accepted)
             case Waiting(errors, missing):
-                return WaitingFor(folded.state, folded.last, errors, missing)
+                return WaitingFor(state, last, errors, missing, effective)
             case Rejected(errors, blocked_by):
-                return Refused(folded.state, folded.last, errors, blocked_by)
+                return Refused(state, last, errors, blocked_by, effective)
 
     def _decide(self, change: Change, deciding: _Decide, desired: EntitySpec | None) -> _Decided:
         folded = self._states.fold(change.ref)
@@ -240,7 +245,15 @@ class Registry:
             raise SeenNewer(str(change.ref))
         # Only what is going to be appended needs to know where the log stood.
         position = 0 if folded.state.spec == desired else self._log.head().position
-        return _Decided(folded, deciding(folded.state), position)
+        decision = deciding(folded.state)
+        accepted = desired if isinstance(decision, Accepted) else folded.state.spec
+        return _Decided(folded, decision, self._effective(change.ref, accepted), position)
+
+    def _effective(self, ref: EntityRef, spec: BaseModel | None) -> BaseModel | None:
+        if spec is None:
+            return None
+        derived: BaseModel = KINDS[ref.aggregate_type].derived(ref, spec, self._landscape)
+        return derived
 
     async def _record(self, change: Change, decided: _Decided, accepted: Accepted) -> Outcome:
         folded = decided.folded
@@ -254,8 +267,9 @@ class Registry:
         try:
             appended = await self._appender.append(append)
         except (EventTooLarge, InvalidEvent) as error:
+            # The spec was measured and checked before; what is left is what came along with it.
             code = Code.TOO_LARGE if isinstance(error, EventTooLarge) else Code.FORMAT
-            complaint = FieldError("spec", code, str(error))
+            complaint = FieldError("metadata.annotations", code, f"cannot be recorded: {error}")
             return Refused(folded.state, folded.last, (complaint,))
         newest = appended.events[-1]
         deleted = accepted.constraints.no_referrers
@@ -264,7 +278,15 @@ class Registry:
         )
         last = LastEvent.of(newest)
         self._states.put(Folded(state, last))
-        return Recorded(state, last, appended.events, accepted.warnings, appended.repeated)
+        return Recorded(
+            state,
+            last,
+            appended.events,
+            accepted.warnings,
+            appended.repeated,
+            decided.effective,
+            accepted.depends_on,
+        )
 
     def _refused(self, change: Change, refusal: AppendRefused) -> None:
         self._states.drop(change.ref)
@@ -273,15 +295,15 @@ class Registry:
     def _settle(self, change: Change, outcome: Outcome, ticket: int) -> None:
         """Tell the bookkeeping of this process what came of the change."""
         match outcome:
-            case Recorded() | Unchanged():
+            case Recorded(depends_on=facts) | Unchanged(depends_on=facts):
                 self.pending.settle(change.ref)
-                self.arrivals.forget(change.ref)
+                self.arrivals.follow(change.ref, facts, since=ticket)
             case WaitingFor(missing=targets) | Refused(blocked_by=targets):
                 self.arrivals.wait(change.ref, targets, since=ticket)
             case Unavailable():
                 pass
         if isinstance(outcome, Recorded):
-            self.arrivals.changed(change.ref)
+            self.arrivals.recorded(outcome.events)
 
     def _preload(self, snapshots: Callable[[], Iterator[Sequence[Record]]]) -> int:
         read = 0

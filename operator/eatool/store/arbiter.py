@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import NamedTuple
+from typing import Final, NamedTuple
 from uuid import UUID
 
 from eatool.domain.landscape import Constraints
@@ -43,8 +43,10 @@ class KeyHold(NamedTuple):
     live: bool
 
 
-#: ``(field, target stream, hard)``
+#: ``(field, target stream, hard)``; a shared key is kept as a soft reference to the key.
 Reference = tuple[str, str, bool]
+#: "Field" of a shared key; with its blank it cannot be one.
+SHARED: Final = "shared key"
 
 ABSENT = StreamHead(0, alive=False)
 UNHELD = KeyHold("", live=False)
@@ -166,6 +168,8 @@ class LogState:
                 self._check_keys(append, last, claimed)
             if constraints.no_referrers and not after[append.stream_id].alive:
                 self._check_referrers(append, last)
+            if constraints.shared and final and not constraints.no_referrers:
+                self._check_shared(append, last)
             if constraints.no_events_since:
                 self._check_conditions(append)
         return after
@@ -197,6 +201,26 @@ class LogState:
             other = claimed.setdefault(key, stream_id)
             if other != stream_id:
                 raise KeyTaken(key, other)
+
+    def _check_shared(self, append: Append, last: Mapping[str, Constraints]) -> None:
+        for hold in append.constraints.shared:
+            if hold.beside is None:
+                continue
+            known = {(ref.stream_id, version) for ref, version in hold.beside}
+            sharers = self.referrers.get(hold.key, set()) - last.keys()
+            sharers |= {
+                stream_id
+                for stream_id, constraints in last.items()
+                if not constraints.no_referrers
+                and any(each.key == hold.key for each in constraints.shared)
+            }
+            for other in sharers - {append.stream_id}:
+                version = self.streams.get(other, ABSENT).version
+                if (other, version) not in known:
+                    raise ConditionFailed(
+                        f"{append.stream_id}: {other} at version {version} shares {hold.key!r}, "
+                        "which the decision did not know"
+                    )
 
     def _check_referrers(self, append: Append, last: Mapping[str, Constraints]) -> None:
         target = append.stream_id
@@ -244,14 +268,7 @@ class LogState:
                 position += 1
             gone = constraints.no_referrers
             self._hold(stream_id, _NO_KEYS if gone else constraints.keys)
-            self._refer(
-                stream_id,
-                _NO_REFERENCES
-                if gone or not constraints.references
-                else frozenset(
-                    (name, ref.stream_id, hard) for name, ref, hard in constraints.references
-                ),
-            )
+            self._refer(stream_id, _NO_REFERENCES if gone else _references(constraints))
 
     def _hold(self, stream_id: str, keys: frozenset[str]) -> None:
         before = self.held.get(stream_id, _NO_KEYS)
@@ -276,3 +293,10 @@ class LogState:
         for _, target, _ in references:
             self.referrers.setdefault(target, set()).add(stream_id)
         self.references[stream_id] = references
+
+
+def _references(constraints: Constraints) -> frozenset[Reference]:
+    if not constraints.references and not constraints.shared:
+        return _NO_REFERENCES
+    named = frozenset((name, ref.stream_id, hard) for name, ref, hard in constraints.references)
+    return named | {(SHARED, hold.key, False) for hold in constraints.shared}

@@ -24,7 +24,7 @@ from eatool.domain.fields import (
 )
 from eatool.domain.identity import EntityRef
 from eatool.domain.kind import Column, Conflict, EntityKind, EntitySpec, Ref, SpecObject
-from eatool.domain.landscape import Landscape
+from eatool.domain.landscape import Fact, Landscape
 from eatool.domain.rules import StateMachine, UniqueKey
 from eatool.domain.text import SetOf
 
@@ -130,6 +130,11 @@ def _nobody_serves_it(
         yield Conflict(error, frozenset({application}))
 
 
+def _depends_on(ref: EntityRef, spec: ApplicationInterfaceSpec) -> Iterable[Fact]:
+    if spec.status is InterfaceStatus.ACTIVE:
+        yield Fact(EntityRef("application", ref.namespace, spec.exposed_by_app_id), "lifecycle")
+
+
 KIND = EntityKind(
     kind="ApplicationInterface",
     plural="applicationinterfaces",
@@ -173,4 +178,5 @@ KIND = EntityKind(
     ),
     warnings=(_https_advised,),
     landscape_warnings=(_nobody_serves_it,),
+    depends_on=_depends_on,
 )

@@ -1,21 +1,18 @@
 """Relation: a typed edge between two entities, with confidence and a validity window.
 
 No two live relations with the same ends and type have overlapping windows (both ends included).
-Each relation reserves two unique keys: the triple with the instant its window opens, and the triple
-with the instant it closes, where "always" is an instant too. Windows that share one of them overlap
-for certain, so of two racing relations without a window the store refuses one, whatever both
-decisions saw, at no cost for relations between other ends. Windows that overlap without sharing an
-end are found through the landscape; a relation that gets a window is refused by the store when any
-relation of the namespace was created or rescheduled after the decision was based.
+Relations with the same ends and type hold one shared key. Each decision compares its window with
+those of the others, and the store records it only beside relations that the decision knew as they
+are, so of two racing ones the later is decided anew, whichever windows they have. Relations between
+other ends are not in each other's way: a bulk import never refuses itself.
 
-Left open: a *new* relation without a window does not carry that condition (a bulk import would
-refuse itself). If one with both ends bounded, between the same entities, is recorded in the
-milliseconds between its decision and its append, both stand; the next look at either warns.
+A relation without a classification of its own has the highest one of its ends. It is shown, not
+recorded: an end that is classified anew changes it without an event of the relation.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from datetime import timedelta
 from typing import Annotated, ClassVar, get_args
 
@@ -31,7 +28,7 @@ from eatool.domain.enums import (
     RelationType,
 )
 from eatool.domain.errors import Code, FieldError
-from eatool.domain.events import Created, Deleted, EntityEvent, StateChanged, Updated
+from eatool.domain.events import Created, Deleted, StateChanged, Updated
 from eatool.domain.fields import (
     Color,
     Confidence,
@@ -44,10 +41,9 @@ from eatool.domain.fields import (
 )
 from eatool.domain.identity import EntityRef
 from eatool.domain.kind import CelRule, Column, Conflict, EntityKind, EntitySpec, Ref
-from eatool.domain.landscape import Landscape, Request
+from eatool.domain.landscape import Fact, Landscape, Request
 from eatool.domain.relation_matrix import ELEMENTS, ROWS, in_words, legal_verbs, matrix_cel
-from eatool.domain.rules import UniqueKey
-from eatool.domain.uniqueness import held_by
+from eatool.domain.rules import SharedKey
 from eatool.domain.windows import Window
 
 
@@ -202,24 +198,9 @@ def _ends(ref: EntityRef, spec: RelationSpec) -> tuple[EntityRef, EntityRef]:
     )
 
 
-def _windows_apart(ref: EntityRef, spec: RelationSpec, landscape: Landscape) -> Iterable[Conflict]:
+def _windows_overlap(spec: RelationSpec, other: Mapping[str, object]) -> bool:
     window = Window.of(spec.effective_from, spec.effective_to)
-    source, target = _ends(ref, spec)
-    for other, recorded in landscape.edges(source, spec.relation_type.value, target):
-        taken = Window.of(recorded.get("effective_from"), recorded.get("effective_to"))
-        if other != ref and window.overlaps(taken):
-            yield held_by(other, "spec.targetId", _OVERLAP_MESSAGE)
-
-
-def _guard(
-    old: RelationSpec | None, new: RelationSpec
-) -> tuple[type[EntityEvent[RelationSpec]], ...]:
-    window = (new.effective_from, new.effective_to)
-    if old is None:
-        endangered = window != (None, None)
-    else:
-        endangered = window != (old.effective_from, old.effective_to)
-    return (RelationCreated, RelationRescheduled) if endangered else ()
+    return window.overlaps(Window.of(other["effective_from"], other["effective_to"]))
 
 
 _BOTH_WAYS = frozenset({RelationType.COMMUNICATES_WITH, RelationType.CONNECTED_TO})
@@ -258,14 +239,43 @@ def _part_of_matches_parent(
         )
 
 
-def _with_archimate(spec: RelationSpec) -> RelationSpec:
+#: Where the kinds that are classified say how; the other ends add nothing.
+_CLASSIFIED_IN = {
+    RelationEndpoint.APPLICATION.value: "data_classification",
+    RelationEndpoint.DATA_ENTITY.value: "classification",
+}
+
+
+def _classifications(ref: EntityRef, spec: RelationSpec) -> Iterable[Fact]:
+    if spec.data_classification is None:
+        for end in _ends(ref, spec):
+            if field := _CLASSIFIED_IN.get(end.aggregate_type):
+                yield Fact(end, field)
+
+
+def _inherited(
+    ref: EntityRef, spec: RelationSpec, landscape: Landscape
+) -> DataClassification | None:
+    recorded = ((landscape.spec(end), field) for end, field in _classifications(ref, spec))
+    levels = [DataClassification(str(end[field])) for end, field in recorded if end is not None]
+    return max(levels, key=lambda level: level.rank, default=None)
+
+
+def _with_derived(ref: EntityRef, spec: RelationSpec, landscape: Landscape) -> RelationSpec:
     row = ROWS[spec.source_type, spec.relation_type, spec.target_type]
     return spec.model_copy(
         update={
             "archimate_element": spec.archimate_element or ELEMENTS[spec.source_type][0],
             "archimate_relationship": spec.archimate_relationship or row.archimate[0],
+            "data_classification": spec.data_classification or _inherited(ref, spec, landscape),
         }
     )
+
+
+def _depends_on(ref: EntityRef, spec: RelationSpec) -> Iterable[Fact]:
+    yield from _classifications(ref, spec)
+    if spec.relation_type is RelationType.PART_OF:
+        yield Fact(_ends(ref, spec)[0], "parent_id")
 
 
 _CEL = (
@@ -281,11 +291,6 @@ _CEL = (
         message=f"effectiveTo {_WINDOW_MESSAGE}",
         field_path=".effectiveTo",
     ),
-)
-
-_UNIQUE = tuple(
-    UniqueKey(label=label, fields=(*_IDENTITY, bound), field="target_id", message=_OVERLAP_MESSAGE)
-    for label, bound in (("opens", "effective_from"), ("closes", "effective_to"))
 )
 
 KIND = EntityKind(
@@ -307,14 +312,21 @@ KIND = EntityKind(
         Column("From", "effective_from", priority=1),
         Column("To", "effective_to", priority=1),
     ),
-    unique=_UNIQUE,
+    shared=(
+        SharedKey(
+            label="edge",
+            fields=_IDENTITY,
+            field="target_id",
+            message=_OVERLAP_MESSAGE,
+            clash=_windows_overlap,
+        ),
+    ),
     immutable=_IDENTITY,
     spec_rules=(_ends_differ, _in_matrix, _window_opens_before_it_closes),
     change_rules=(_not_verified_in_the_future,),
-    landscape_rules=(_windows_apart,),
-    guarded_by=_guard,
     warnings=(_bidirectional_advised, _element_fits),
     landscape_warnings=(_part_of_matches_parent,),
     own_cel=_CEL,
-    derived=_with_archimate,
+    derived=_with_derived,
+    depends_on=_depends_on,
 )

@@ -11,6 +11,7 @@ from eatool.domain.enums import Criticality, Environment
 from eatool.domain.events import Created, Deleted, StateChanged, Updated
 from eatool.domain.fields import Label50, Label100, Name, Tags
 from eatool.domain.kind import Column, EntityKind, EntitySpec
+from eatool.domain.rules import SharedKey
 
 
 class ServerSpec(EntitySpec):
@@ -75,5 +76,14 @@ KIND = EntityKind(
         Column("Environment", "environment"),
         Column("Criticality", "criticality"),
         Column("Region", "region", priority=1),
+    ),
+    shared=(
+        SharedKey(
+            label="host",
+            fields=("environment", "hostname"),
+            field="hostname",
+            message="should be unique among the servers of one environment",
+            advisory=True,
+        ),
     ),
 )

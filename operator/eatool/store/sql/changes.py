@@ -19,7 +19,8 @@ class Wanted:
     streams: set[str] = field(default_factory=set)
     appended: set[str] = field(default_factory=set)
     keys: set[str] = field(default_factory=set)
-    deleted: set[str] = field(default_factory=set)
+    #: Streams and shared keys whose referrers matter.
+    named: set[str] = field(default_factory=set)
     #: Oldest position that a decision with conditions was based on.
     decided_at: int | None = None
 
@@ -42,7 +43,11 @@ class Wanted:
         self.keys |= constraints.keys
         self.streams.update([ref.stream_id for ref in constraints.requires_alive])
         if constraints.no_referrers:
-            self.deleted.add(append.stream_id)
+            self.named.add(append.stream_id)
+        for hold in constraints.shared:
+            if hold.beside is not None:
+                self.named.add(hold.key)
+                self.streams.update([ref.stream_id for ref, _ in hold.beside])
         if constraints.no_events_since and (
             self.decided_at is None or append.decided_at < self.decided_at
         ):
@@ -57,7 +62,7 @@ class Wanted:
             streams=self.streams.difference(state.streams),
             appended=self.appended - state.whole,
             keys=self.keys.difference(state.keys),
-            deleted=self.deleted,
+            named=self.named,
             decided_at=self.decided_at,
         )
 

@@ -213,8 +213,8 @@ def _ask(raw: psycopg.Connection[tuple[Any, ...]], wanted: Wanted) -> _Answers:
         state = raw.execute(_STATE_OF_ONE, (*appended, *appended, *appended))
     elif wanted.streams or wanted.keys or appended:
         state = raw.execute(_STATE, (list(wanted.streams), list(wanted.keys), appended, appended))
-    if wanted.deleted:
-        referrers = raw.execute(_REFERRERS, (list(wanted.deleted),))
+    if wanted.named:
+        referrers = raw.execute(_REFERRERS, (list(wanted.named),))
     if wanted.decided_at is not None:
         types = raw.execute(_TYPES, (wanted.decided_at, LOOKBACK))
     return _Answers(state, referrers, types)

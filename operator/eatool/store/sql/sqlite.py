@@ -108,8 +108,8 @@ class SqliteBackend:
         existing = [each for each in wanted.appended if each in state.streams]
         if existing or wanted.keys:
             self._load_holds(cursor, state, wanted, existing)
-        if wanted.deleted:
-            for source, target in cursor.execute(_REFERRERS, (_array(wanted.deleted),)):
+        if wanted.named:
+            for source, target in cursor.execute(_REFERRERS, (_array(wanted.named),)):
                 state.referrers.setdefault(target, set()).add(source)
         if wanted.decided_at is not None:
             for row in cursor.execute(_TYPES, (wanted.decided_at, LOOKBACK)):

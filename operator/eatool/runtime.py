@@ -16,6 +16,7 @@ from eatool.api.app import ROUTES, create_app
 from eatool.api.health import Check, Health
 from eatool.api.server import serve
 from eatool.domain.kinds import KINDS
+from eatool.kube.handlers import handlers
 from eatool.kube.operator import Operator
 from eatool.kube.watching import watch
 from eatool.projections.tables import PROJECTION
@@ -131,7 +132,12 @@ async def run(settings: Settings) -> None:
             publishing = partial(_publish, settings, broker, log.store, metrics, stopping)
             await stack.enter_async_context(beside("relay", publishing, cancel=False))
         try:
-            await watch(process.operator, stopping)
+            await watch(
+                handlers(process.operator),
+                stopping,
+                name="kopf",
+                namespaces=process.operator.namespaces,
+            )
         finally:
             stopping.set()
 

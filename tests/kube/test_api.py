@@ -104,7 +104,7 @@ async def test_retry_after_is_passed_on(
 async def test_a_silent_server_is_given_up_on(
     kmock: mock.RawHandler, api: EntityApi, observed: Observed, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(module, "_TIMEOUT", 0.05)
+    monkeypatch.setattr(module, "TIMEOUT", 0.05)
     kmock["patch"] << (lambda: asyncio.sleep(5))
     with pytest.raises(ApiUnavailable, match="TimeoutError"):
         await api.set_status(REF, {})

@@ -31,33 +31,23 @@ class EventApi(Protocol):
         ...
 
 
-class Announcer:
-    """Posts an event when an object starts or ceases to need attention.
+class Poster:
+    """Posts events beside the work; a failure is only logged: the conditions tell the same.
 
-    The steady case (a change is recorded) posts nothing: it would cost an API request each. Nor
-    does waiting for a reference, which a directory applied in any order does all the time.
-    Posting goes on beside the reconcile, and a failure is only logged: the condition tells the
-    same. (``kopf.event`` works inside kopf's handlers only; these come from our own queue.)
+    (``kopf.event`` works inside kopf's handlers only; these come from our own queues.)
     """
 
     def __init__(self, api: EventApi) -> None:
         self._api = api
         self._posting: set[asyncio.Task[None]] = set()
 
-    def __call__(self, before: Body, after: Body) -> None:
-        """Announce what changed between two versions of an object."""
-        was, now = _ready(before), _ready(after)
-        if _needs_attention(now) and was.get("reason") != now["reason"]:
-            self._spawn(after, "Warning", now)
-        elif now.get("status") == "True" and _needs_attention(was):
-            self._spawn(after, "Normal", now)
-
-    def _spawn(self, body: Body, severity: str, condition: Body) -> None:
-        task = asyncio.create_task(self._post(body, severity, condition))
+    def post(self, body: Body, severity: str, reason: str, note: str) -> None:
+        """Tell of the object ``body``; ``severity`` is Normal or Warning."""
+        task = asyncio.create_task(self._post(body, severity, reason, note))
         self._posting.add(task)
         task.add_done_callback(self._posting.discard)
 
-    async def _post(self, body: Body, severity: str, condition: Body) -> None:
+    async def _post(self, body: Body, severity: str, reason: str, note: str) -> None:
         metadata = body["metadata"]
         event = {
             "metadata": {"generateName": f"{metadata['name'][:200].rstrip('.-')}-"},
@@ -70,9 +60,9 @@ class Announcer:
                 "resourceVersion": metadata["resourceVersion"],
             },
             "type": severity,
-            "reason": condition["reason"],
+            "reason": reason,
             "action": "Reconcile",
-            "note": condition["message"].encode()[:_NOTE_LIMIT].decode(errors="ignore"),
+            "note": note.encode()[:_NOTE_LIMIT].decode(errors="ignore"),
             "eventTime": datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ"),
             "reportingController": COMPONENT,
             "reportingInstance": pod_identity(),
@@ -81,6 +71,22 @@ class Announcer:
             await self._api.post_event(metadata["namespace"], event)
         except Exception as error:
             _log.warning("event not posted", why=str(error))
+
+
+class Announcer(Poster):
+    """Posts an event when an entity's object starts or ceases to need attention.
+
+    The steady case (a change is recorded) posts nothing: it would cost an API request each. Nor
+    does waiting for a reference, which a directory applied in any order does all the time.
+    """
+
+    def __call__(self, before: Body, after: Body) -> None:
+        """Announce what changed between two versions of an object."""
+        was, now = _ready(before), _ready(after)
+        if _needs_attention(now) and was.get("reason") != now["reason"]:
+            self.post(after, "Warning", now["reason"], now["message"])
+        elif now.get("status") == "True" and _needs_attention(was):
+            self.post(after, "Normal", now["reason"], now["message"])
 
 
 def _needs_attention(ready: Body) -> bool:

@@ -22,10 +22,10 @@ from eatool.kube.contract import COMPONENT
 #: A Kubernetes object as JSON.
 Body = dict[str, Any]
 
-_MERGE_PATCH = "application/merge-patch+json"
+MERGE_PATCH = "application/merge-patch+json"
 _PAGE = 500
 #: Seconds for one request; the client's own default, five minutes, would block a worker as long.
-_TIMEOUT = 30.0
+TIMEOUT = 30.0
 
 
 class ApiConflict(Exception):
@@ -44,8 +44,8 @@ class ApiUnavailable(Exception):
 RequestObserver = Callable[[str, str, int], None]
 
 
-class EntityApi:
-    """Finalizers, status and listings of the registry's kinds."""
+class Requests:
+    """One way for every request: measured, with time limits, faults told in our own terms."""
 
     def __init__(self, api: client.ApiClient, observe: RequestObserver) -> None:
         api.user_agent = COMPONENT
@@ -53,97 +53,26 @@ class EntityApi:
         self._events = client.EventsV1Api(api)
         self._observe = observe
 
-    async def set_finalizers(
-        self, ref: EntityRef, resource_version: str, finalizers: Sequence[str]
-    ) -> Body | None:
-        """Replace the finalizers of exactly this version of the object.
-
-        Returns the object after it, or ``None`` when it is gone; raises :class:`ApiConflict`.
-        """
-        kind = KINDS[ref.aggregate_type]
-        metadata = {"resourceVersion": resource_version, "finalizers": list(finalizers)}
-        return await self._request(
-            "patch",
-            kind.plural,
-            self._objects.patch_namespaced_custom_object(
-                *self._path(kind, ref),
-                {"metadata": metadata},
-                field_manager=COMPONENT,
-                _content_type=_MERGE_PATCH,
-                _request_timeout=_TIMEOUT,
-            ),
-        )
-
-    async def set_status(self, ref: EntityRef, status: Body) -> Body | None:
-        """Merge into the status; returns the object after it, ``None`` when it is gone."""
-        kind = KINDS[ref.aggregate_type]
-        return await self._request(
-            "patch",
-            f"{kind.plural}/status",
-            self._objects.patch_namespaced_custom_object_status(
-                *self._path(kind, ref),
-                {"status": status},
-                field_manager=COMPONENT,
-                _content_type=_MERGE_PATCH,
-                _request_timeout=_TIMEOUT,
-            ),
-        )
-
-    async def get(self, ref: EntityRef) -> Body | None:
-        """The object as it is now (a consistent read); ``None`` when there is none.
-
-        A listing of one: the operator needs no right beyond those of its watches.
-        """
-        kind = KINDS[ref.aggregate_type]
-        call = self._objects.list_namespaced_custom_object(
-            kind.api_group,
-            kind.api_version,
-            ref.namespace,
-            kind.plural,
-            field_selector=f"metadata.name={ref.name}",
-            _request_timeout=_TIMEOUT,
-        )
-        items = (await self._listed(kind, call))["items"]
-        return items[0] if items else None
-
-    async def list(self, kind: EntityKind, namespace: str | None) -> AsyncIterator[Body]:
-        """Every object of a kind, in pages of one consistent snapshot."""
-        token: str | None = None
-        while True:
-            options: Body = {"limit": _PAGE, "_request_timeout": _TIMEOUT}
-            if token:
-                options["_continue"] = token
-            group, version = kind.api_group, kind.api_version
-            call = (
-                self._objects.list_cluster_custom_object(group, version, kind.plural, **options)
-                if namespace is None
-                else self._objects.list_namespaced_custom_object(
-                    group, version, namespace, kind.plural, **options
-                )
-            )
-            page = await self._listed(kind, call)
-            for body in page.get("items", []):
-                yield body
-            token = page.get("metadata", {}).get("continue")
-            if not token:
-                return
-
-    async def _listed(self, kind: EntityKind, call: Awaitable[object]) -> Body:
-        page = await self._request("list", kind.plural, call)
-        if page is None:
-            # No such resource: its CRD is away. That must not pass for "no objects".
-            raise ApiUnavailable(f"list {kind.plural}: not served")
-        return page
-
     async def post_event(self, namespace: str, event: Body) -> object:
         """Create a Kubernetes event (``events.k8s.io/v1``)."""
         return await self._request(
             "create",
             "events",
-            self._events.create_namespaced_event(namespace, event, _request_timeout=_TIMEOUT),
+            self._events.create_namespaced_event(namespace, event, _request_timeout=TIMEOUT),
         )
 
-    async def _request(self, verb: str, resource: str, call: Awaitable[object]) -> Body | None:
+    async def _changed(self, resource: str, call: Awaitable[object]) -> Body | None:
+        return cast("Body | None", await self._request("patch", resource, call))
+
+    async def _listed(self, plural: str, call: Awaitable[object]) -> Body:
+        page = await self._request("list", plural, call)
+        if page is None:
+            # No such resource: its CRD is away. That must not pass for "no objects".
+            raise ApiUnavailable(f"list {plural}: not served")
+        return cast("Body", page)
+
+    async def _request(self, verb: str, resource: str, call: Awaitable[object]) -> Any:
+        """The answer; ``None`` for 404, else :class:`ApiConflict` or :class:`ApiUnavailable`."""
         try:
             body = await call
         except ApiException as error:
@@ -159,7 +88,84 @@ class EntityApi:
             self._observe(verb, resource, 0)
             raise ApiUnavailable(f"{verb} {resource}: {type(error).__name__}") from error
         self._observe(verb, resource, 201 if verb == "create" else 200)
-        return cast("Body", body)
+        return body
+
+
+class EntityApi(Requests):
+    """Finalizers, status and listings of the registry's kinds."""
+
+    async def set_finalizers(
+        self, ref: EntityRef, resource_version: str, finalizers: Sequence[str]
+    ) -> Body | None:
+        """Replace the finalizers of exactly this version of the object.
+
+        Returns the object after it, or ``None`` when it is gone; raises :class:`ApiConflict`.
+        """
+        kind = KINDS[ref.aggregate_type]
+        metadata = {"resourceVersion": resource_version, "finalizers": list(finalizers)}
+        return await self._changed(
+            kind.plural,
+            self._objects.patch_namespaced_custom_object(
+                *self._path(kind, ref),
+                {"metadata": metadata},
+                field_manager=COMPONENT,
+                _content_type=MERGE_PATCH,
+                _request_timeout=TIMEOUT,
+            ),
+        )
+
+    async def set_status(self, ref: EntityRef, status: Body) -> Body | None:
+        """Merge into the status; returns the object after it, ``None`` when it is gone."""
+        kind = KINDS[ref.aggregate_type]
+        return await self._changed(
+            f"{kind.plural}/status",
+            self._objects.patch_namespaced_custom_object_status(
+                *self._path(kind, ref),
+                {"status": status},
+                field_manager=COMPONENT,
+                _content_type=MERGE_PATCH,
+                _request_timeout=TIMEOUT,
+            ),
+        )
+
+    async def get(self, ref: EntityRef) -> Body | None:
+        """The object as it is now (a consistent read); ``None`` when there is none.
+
+        A listing of one: the operator needs no right beyond those of its watches.
+        """
+        kind = KINDS[ref.aggregate_type]
+        call = self._objects.list_namespaced_custom_object(
+            kind.api_group,
+            kind.api_version,
+            ref.namespace,
+            kind.plural,
+            field_selector=f"metadata.name={ref.name}",
+            _request_timeout=TIMEOUT,
+        )
+        items = (await self._listed(kind.plural, call))["items"]
+        return items[0] if items else None
+
+    async def list(self, kind: EntityKind, namespace: str | None) -> AsyncIterator[Body]:
+        """Every object of a kind, in pages of one consistent snapshot."""
+        token: str | None = None
+        while True:
+            options: Body = {"limit": _PAGE, "_request_timeout": TIMEOUT}
+            if token:
+                options["_continue"] = token
+            group, version = kind.api_group, kind.api_version
+            call = (
+                self._objects.list_cluster_custom_object(group, version, kind.plural, **options)
+                if namespace is None
+                else self._objects.list_namespaced_custom_object(
+                    group, version, namespace, kind.plural, **options
+                )
+            )
+            page = await self._listed(kind.plural, call)
+            for body in page.get("items", []):
+                yield body
+            token = page.get("metadata", {}).get("continue")
+            if not token:
+                return
 
     @staticmethod
     def _path(kind: EntityKind, ref: EntityRef) -> tuple[str, str, str, str, str]:

@@ -4,11 +4,9 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter
-from collections.abc import Awaitable, Callable, Collection
+from collections.abc import Collection
 from time import time
 from typing import Any
-
-import structlog
 
 from eatool.domain.identity import EntityRef
 from eatool.domain.kind import EntityKind
@@ -19,6 +17,7 @@ from eatool.kube.objects import Objects, is_terminating, ref_of
 from eatool.kube.published import Progress, Publication
 from eatool.kube.reconcile import Reconciler
 from eatool.kube.resync import Resync
+from eatool.kube.supervision import keep_running
 from eatool.kube.tail import LogTail
 from eatool.kube.workqueue import WorkQueue
 from eatool.publishing.required import RequiredBrokers
@@ -28,11 +27,6 @@ from eatool.store.port import EventStore
 from eatool.telemetry.metrics import ReconcileMetrics
 
 Body = dict[str, Any]
-
-_log: structlog.stdlib.BoundLogger = structlog.get_logger("eatool.operator")
-
-#: Pause before a part that failed starts again, seconds.
-_RESTART = 5.0
 
 
 class Operator:
@@ -105,11 +99,11 @@ class Operator:
             await queue.run(reconciler.process, self._settings.workers)
 
         self._tasks = [
-            asyncio.create_task(_keep_running("queue", work)),
-            asyncio.create_task(_keep_running("resync", self._resync.run)),
-            asyncio.create_task(_keep_running("tail", tail.run)),
-            asyncio.create_task(_keep_running("publication", publication.run)),
-            asyncio.create_task(_keep_running("gauges", self._gauge)),
+            asyncio.create_task(keep_running("queue", work)),
+            asyncio.create_task(keep_running("resync", self._resync.run)),
+            asyncio.create_task(keep_running("tail", tail.run)),
+            asyncio.create_task(keep_running("publication", publication.run)),
+            asyncio.create_task(keep_running("gauges", self._gauge)),
         ]
 
     async def stop(self) -> None:
@@ -183,13 +177,3 @@ class Operator:
             for (entity, referenced), objects in pending.items():
                 self._metrics.references_pending(entity, referenced, objects)
             await asyncio.sleep(1)
-
-
-async def _keep_running(part: str, run: Callable[[], Awaitable[None]]) -> None:
-    """A part that fails must neither stay away unnoticed nor take the others with it."""
-    while True:
-        try:
-            await run()
-        except Exception:
-            _log.exception("a part of the operator failed; it starts again", part=part)
-        await asyncio.sleep(_RESTART)

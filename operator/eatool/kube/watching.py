@@ -4,19 +4,26 @@ from __future__ import annotations
 
 import asyncio
 import threading
+from collections.abc import Collection
 
 import kopf
-
-from eatool.kube.handlers import handlers
-from eatool.kube.operator import Operator
 
 
 class WatchingStopped(Exception):
     """kopf ended without being asked to, as it does after an unknown ERROR event of a watch."""
 
 
-async def watch(operator: Operator, stopping: asyncio.Event) -> None:
-    """Watch until ``stopping``; raises what ended kopf before that."""
+async def watch(
+    registry: kopf.OperatorRegistry,
+    stopping: asyncio.Event,
+    *,
+    name: str,
+    namespaces: Collection[str],
+) -> None:
+    """Watch until ``stopping``; raises what ended kopf before that.
+
+    ``name`` is that of the thread; no ``namespaces`` means the whole cluster.
+    """
     stop, loop = threading.Event(), asyncio.get_running_loop()
     ended: asyncio.Future[None] = loop.create_future()
 
@@ -30,17 +37,17 @@ async def watch(operator: Operator, stopping: asyncio.Event) -> None:
         failure: BaseException | None = None
         try:
             kopf.run(
-                registry=handlers(operator),
+                registry=registry,
                 standalone=True,
-                clusterwide=operator.clusterwide,
-                namespaces=operator.namespaces,
+                clusterwide=not namespaces,
+                namespaces=namespaces,
                 stop_flag=stop,
             )
         except BaseException as error:
             failure = error
         loop.call_soon_threadsafe(settle, failure)
 
-    thread = threading.Thread(target=target, name="kopf", daemon=True)
+    thread = threading.Thread(target=target, name=name, daemon=True)
     thread.start()
     asked = asyncio.create_task(stopping.wait())
     await asyncio.wait((asked, ended), return_when=asyncio.FIRST_COMPLETED)

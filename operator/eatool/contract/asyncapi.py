@@ -15,7 +15,7 @@ from typing import Any, Final
 from pydantic.alias_generators import to_camel
 
 from eatool import __version__
-from eatool.contract.envelopes import ENVELOPE, HEADERS
+from eatool.contract.envelopes import ENVELOPE, HEADERS, PLAIN
 from eatool.domain.events import JsonObject
 from eatool.domain.kind import EntityKind
 from eatool.domain.kinds import KINDS, event_types
@@ -49,7 +49,7 @@ class _Mode:
     content_type: str
     payload: Callable[[EntityKind, str], JsonObject]
     headers: JsonObject | None
-    correlation: str
+    correlation: str | None
 
 
 def document(
@@ -201,7 +201,7 @@ def _trait(mode: ContentMode) -> JsonObject:
     return {
         "contentType": shown.content_type,
         **({"headers": shown.headers} if shown.headers else {}),
-        "correlationId": {"location": shown.correlation},
+        **({"correlationId": {"location": shown.correlation}} if shown.correlation else {}),
         "bindings": {"mqtt": {"payloadFormatIndicator": 1, "bindingVersion": MQTT_BINDING}},
     }
 
@@ -210,20 +210,21 @@ def _schema_reference(name: str) -> JsonObject:
     return {"$ref": f"#/components/schemas/{name}"}
 
 
-def _structured(kind: EntityKind, name: str) -> JsonObject:
+def _enveloped(envelope: str, type_: str, name: str) -> JsonObject:
     return {
         "allOf": [
-            _schema_reference(ENVELOPE),
+            _schema_reference(envelope),
             {
                 "type": "object",
                 "required": ["data"],
-                "properties": {
-                    "type": {"const": f"{TYPE_PREFIX}{kind.aggregate_type}.{name}"},
-                    "data": _schema_reference(name),
-                },
+                "properties": {"type": {"const": type_}, "data": _schema_reference(name)},
             },
         ]
     }
+
+
+def _structured(kind: EntityKind, name: str) -> JsonObject:
+    return _enveloped(ENVELOPE, f"{TYPE_PREFIX}{kind.aggregate_type}.{name}", name)
 
 
 _MODES: Final[Mapping[ContentMode, _Mode]] = {
@@ -240,6 +241,13 @@ _MODES: Final[Mapping[ContentMode, _Mode]] = {
         lambda _kind, name: _schema_reference(name),
         _schema_reference(HEADERS),
         "$message.header#/correlationid",
+    ),
+    ContentMode.JSON: _Mode(
+        "plain JSON",
+        DATA_CONTENT_TYPE,
+        lambda _kind, name: _enveloped(PLAIN, name, name),
+        None,
+        None,
     ),
 }
 

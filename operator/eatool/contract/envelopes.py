@@ -18,6 +18,8 @@ from eatool.registry.change import ActorType, Source, Trust
 ENVELOPE: Final = "CloudEvent"
 #: User properties of binary mode.
 HEADERS: Final = "CloudEventHeaders"
+#: Document of plain JSON, without ``data``.
+PLAIN: Final = "PlainEvent"
 
 
 def _text(description: str, **keywords: Any) -> JsonObject:
@@ -69,14 +71,31 @@ _REQUIRED: Final[dict[str, JsonObject]] = {
 }
 
 
+_PLAIN: Final[dict[str, JsonObject]] = {
+    "id": _REQUIRED["id"],
+    "type": _text("Event type and version."),
+    "stream": _REQUIRED["partitionkey"],
+    "sequence": {
+        "description": "Version in the stream: 1, 2, 3 without gaps.",
+        "type": "integer",
+        "minimum": 1,
+    },
+    "position": {"description": "Place in the whole log.", "type": "integer", "minimum": 1},
+    "time": _REQUIRED["time"],
+    "recordedTime": _REQUIRED["recordedtime"],
+    "actor": _REQUIRED["authid"],
+}
+
+
 def envelope_schemas() -> dict[str, JsonObject]:
-    """Schemas by name: :data:`METADATA`, :data:`ENVELOPE` and :data:`HEADERS`."""
+    """Schemas by name: :data:`METADATA`, and the envelope of each content mode."""
     # In binary mode the transport has its own place for the media type.
     headers = {name: value for name, value in _REQUIRED.items() if name != "datacontenttype"}
     return {
         METADATA: _metadata(),
         ENVELOPE: _open(ENVELOPE, "An event in structured content mode.", _REQUIRED, _OPTIONAL),
         HEADERS: _open(HEADERS, "User properties in binary content mode.", headers, _OPTIONAL),
+        PLAIN: _open(PLAIN, "An event as plain JSON.", _PLAIN, {}),
     }
 
 

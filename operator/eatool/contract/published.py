@@ -95,8 +95,8 @@ def changes(old: JsonObject, new: JsonObject, path: str = "") -> Iterator[str]:
             yield from _members(before, after, place, may_grow=_is_open(old) and _is_open(new))
         elif isinstance(before, dict) and isinstance(after, dict):
             yield from changes(before, after, place)
-        elif _same_length_objects(before, after):
-            for number, (one, other) in enumerate(zip(before, after, strict=True)):
+        elif pairs := _pairs(before, after):
+            for number, (one, other) in enumerate(pairs):
                 yield from changes(one, other, f"{place}[{number}]")
         elif _plain(keyword, before) != _plain(keyword, after):
             yield f"  {place}: {_shown(before)} -> {_shown(after)}"
@@ -115,13 +115,13 @@ def _members(
             yield f"  {place}: is new"
 
 
-def _same_length_objects(old: Any, new: Any) -> bool:
-    return (
-        isinstance(old, list)
-        and isinstance(new, list)
-        and len(old) == len(new)
-        and all(isinstance(item, dict) for item in (*old, *new))
-    )
+def _pairs(old: Any, new: Any) -> list[tuple[JsonObject, JsonObject]]:
+    """Members of two lists of objects side by side; none when they have to be compared whole."""
+    if not (isinstance(old, list) and isinstance(new, list) and len(old) == len(new)):
+        return []
+    if not all(isinstance(item, dict) for item in (*old, *new)):
+        return []
+    return list(zip(old, new, strict=True))
 
 
 def _is_open(schema: JsonObject) -> bool:

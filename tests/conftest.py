@@ -5,4 +5,5 @@ pytest_plugins = (
     "tests.plugins.controlplane",
     "tests.plugins.mosquitto",
     "tests.plugins.postgres",
+    "tests.plugins.solace",
 )

@@ -188,17 +188,41 @@ async def test_event_that_ends_every_session_parks_its_stream_only(
     assert_complete_and_ordered(arrivals(broker.delivered), expected)
 
 
-async def test_lone_event_is_not_blamed_for_ended_sessions(
+async def test_lone_event_is_not_blamed_while_no_session_lives_without_it(
     store: MemoryEventStore, writer: Writer, checkpoints: MemoryCheckpoints
 ) -> None:
     broker = MemoryBroker()
     broker.verdict = refuse(stream(7), SessionLost("going down"))
     writer.write([stream(7)])
-    relay = make_relay(store, broker.publisher, checkpoints)
+    relay = make_relay(store, broker.publisher, checkpoints, options=replace(QUICK, quiet=3600))
     async with running(relay):
-        await until(lambda: broker.connections > 10)
+        for _ in range(6):  # a broker in trouble: sessions end by themselves
+            await until(lambda: relay.status().connected)
+            broker.drop("going down")
+            await until(lambda: not relay.status().connected)
         assert relay.status().parked == 0
-        broker.verdict = lambda _message: None
+        assert broker.delivered == []
+    broker.verdict = lambda _message: None
+    async with running(make_relay(store, broker.publisher, checkpoints)):
+        await until(lambda: len(broker.delivered) == 1)
+
+
+async def test_lone_event_that_ends_every_session_is_parked_when_sessions_live_without_it(
+    store: MemoryEventStore, writer: Writer, checkpoints: MemoryCheckpoints
+) -> None:
+    broker = MemoryBroker()
+    broker.verdict = lambda _message: SessionLost("malformed packet")
+    writer.write([stream(7)])
+    relay = make_relay(store, broker.publisher, checkpoints, options=replace(QUICK, quiet=0.05))
+    async with running(relay):
+        await until(lambda: len(checkpoints.parked("test")) == 1)
+        assert broker.connections >= QUICK.max_disconnects
+        # The next lone event proves that it is the broker: no more parking on such evidence.
+        writer.write([stream(8)])
+        sessions = broker.connections
+        await until(lambda: broker.connections > sessions + 2 * QUICK.max_disconnects)
+        assert relay.status().parked == 1
+        broker.verdict = refuse(stream(7), SessionLost("malformed packet"))
         await until(lambda: len(broker.delivered) == 1)
 
 

@@ -31,3 +31,34 @@ def test_a_forgotten_stream_starts_afresh() -> None:
     suspects.acknowledged("b")
     suspects.forget("a")
     assert not suspects.accuse("a")
+
+
+def test_a_session_that_survives_without_the_only_suspect_counts_like_an_acknowledgement() -> None:
+    suspects = Suspects(3)
+    for _ in range(2):
+        assert not suspects.accuse("a")
+        assert suspects.unproven
+        suspects.survived()
+        assert not suspects.unproven
+    assert suspects.accuse("a")
+
+
+def test_quiet_sessions_convict_one_until_the_broker_takes_something() -> None:
+    suspects = Suspects(2)
+    suspects.accuse("a")
+    suspects.survived()
+    assert suspects.accuse("a")
+    suspects.forget("a")
+    suspects.accuse("b")
+    assert not suspects.unproven, "the broker may well break on everything"
+    suspects.acknowledged("c")
+    suspects.forget("b")
+    suspects.accuse("d")
+    assert suspects.unproven
+
+
+def test_two_suspects_prove_nothing_about_either() -> None:
+    suspects = Suspects(2)
+    suspects.accuse("a")
+    suspects.accuse("b")
+    assert not suspects.unproven

@@ -76,6 +76,14 @@ class Checkpoints(Protocol):
         """
         ...
 
+    def begin(self, destination: str, start: int) -> None:
+        """Make the cursors of a new destination, all at ``start``, without claiming any.
+
+        Nothing happens when it has cursors. Keeps the place of a destination that is suspended
+        from the beginning.
+        """
+        ...
+
     def save(self, destination: str, owner: str, cursors: Sequence[Cursor]) -> frozenset[int]:
         """Move cursors forward; returns the partitions that ``owner`` no longer holds."""
         ...
@@ -94,6 +102,13 @@ class Checkpoints(Protocol):
 
     def destinations(self) -> list[str]:
         """Names of all destinations that have cursors, sorted."""
+        ...
+
+    def forget(self, destination: str) -> bool:
+        """Remove cursors and parked streams of a destination; False while a process serves it.
+
+        It starts anew when it is served again.
+        """
         ...
 
     def park(self, destination: str, owner: str, epoch: int, stream: ParkedStream) -> bool:

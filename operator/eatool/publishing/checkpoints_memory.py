@@ -26,9 +26,7 @@ class MemoryCheckpoints:
         with self._lock:
             now = self._clock()
             until = now + timedelta(seconds=lease)
-            cursors = self._cursors.setdefault(
-                destination, [CursorState(each, start, 0, None, None) for each in range(PARTITIONS)]
-            )
+            cursors = self._begin(destination, start)
             members = {
                 name: seen
                 for name, seen in self._members.get(destination, {}).items()
@@ -41,6 +39,11 @@ class MemoryCheckpoints:
                     each.partition, each.position, each.epoch, owner, until
                 )
             return plan.claim
+
+    def begin(self, destination: str, start: int) -> None:
+        """See the port."""
+        with self._lock:
+            self._begin(destination, start)
 
     def save(self, destination: str, owner: str, cursors: Sequence[Cursor]) -> frozenset[int]:
         """See the port."""
@@ -76,6 +79,17 @@ class MemoryCheckpoints:
         """See the port."""
         with self._lock:
             return sorted(self._cursors)
+
+    def forget(self, destination: str) -> bool:
+        """See the port."""
+        with self._lock:
+            now = self._clock()
+            if any(until > now for until in self._members.get(destination, {}).values()):
+                return False
+            self._cursors.pop(destination, None)
+            self._members.pop(destination, None)
+            self._parked.pop(destination, None)
+            return True
 
     def park(self, destination: str, owner: str, epoch: int, stream: ParkedStream) -> bool:
         """See the port."""
@@ -114,8 +128,16 @@ class MemoryCheckpoints:
             self._parked.get(destination, {}).pop(stream.stream_id, None)
             return True
 
+    def _begin(self, destination: str, start: int) -> list[CursorState]:
+        return self._cursors.setdefault(
+            destination, [CursorState(each, start, 0, None, None) for each in range(PARTITIONS)]
+        )
+
     def _holds(self, destination: str, owner: str, partition: int, epoch: int) -> bool:
-        cursor = self._cursors[destination][partition]
+        cursors = self._cursors.get(destination)
+        if cursors is None:
+            return False  # forgotten meanwhile
+        cursor = cursors[partition]
         return cursor.owner == owner and cursor.epoch == epoch
 
     def _release(self, destination: str, owner: str, partitions: Collection[int]) -> None:

@@ -8,7 +8,6 @@ from datetime import UTC, datetime, timedelta
 
 from sqlalchemy import (
     Connection,
-    Delete,
     Engine,
     Select,
     bindparam,
@@ -21,6 +20,7 @@ from sqlalchemy import (
 )
 from sqlalchemy.dialects import postgresql, sqlite
 
+from eatool.publishing import parked_rows
 from eatool.publishing.checkpoints import Claim, Cursor, CursorState, ParkedStream, Plan
 from eatool.publishing.tables import parked_stream, relay_cursor, relay_member
 from eatool.store.port import PARTITIONS
@@ -33,16 +33,6 @@ _STATE = (
     relay_cursor.c.epoch,
     relay_cursor.c.owner,
     relay_cursor.c.lease_until,
-)
-_PARKED = (
-    parked_stream.c.stream_id,
-    parked_stream.c.partition,
-    parked_stream.c.first_position,
-    parked_stream.c.first_version,
-    parked_stream.c.reason,
-    parked_stream.c.attempts,
-    parked_stream.c.parked_at,
-    parked_stream.c.resend_requested,
 )
 _SAVE = (
     update(relay_cursor)
@@ -93,6 +83,11 @@ class SqlCheckpoints:
                     ],
                 )
             return claim
+
+    def begin(self, destination: str, start: int) -> None:
+        """See the port."""
+        with self._write() as connection:
+            self._lock_cursors(connection, destination, start)
 
     def save(self, destination: str, owner: str, cursors: Sequence[Cursor]) -> frozenset[int]:
         """See the port."""
@@ -162,60 +157,47 @@ class SqlCheckpoints:
         with self._read() as connection:
             return list(connection.scalars(select(column).distinct().order_by(column)))
 
+    def forget(self, destination: str) -> bool:
+        """See the port."""
+        with self._write() as connection:
+            # The lock keeps claims out; those that wait for it make new cursors.
+            self._states(connection, destination, lock=True)
+            alive = select(relay_member.c.owner).where(
+                relay_member.c.destination == destination,
+                relay_member.c.lease_until > self._now(connection),
+            )
+            if connection.execute(alive).first() is not None:
+                return False
+            for table in (relay_cursor, relay_member, parked_stream):
+                connection.execute(delete(table).where(table.c.destination == destination))
+            return True
+
     def park(self, destination: str, owner: str, epoch: int, stream: ParkedStream) -> bool:
         """See the port."""
         with self._write() as connection:
             if not self._holds(connection, destination, owner, stream.partition, epoch):
                 return False
-            connection.execute(_of_stream(destination, stream.stream_id))
-            connection.execute(
-                insert(parked_stream).values(
-                    destination=destination,
-                    stream_id=stream.stream_id,
-                    partition=stream.partition,
-                    first_position=stream.first_position,
-                    first_version=stream.first_version,
-                    reason=stream.reason,
-                    attempts=stream.attempts,
-                    parked_at=stream.parked_at,
-                    resend_requested=stream.resend_requested,
-                )
-            )
+            parked_rows.write(connection, destination, stream)
             return True
 
     def parked(
         self, destination: str, partitions: Collection[int] | None = None
     ) -> list[ParkedStream]:
         """See the port."""
-        query = (
-            select(*_PARKED)
-            .where(parked_stream.c.destination == destination)
-            .order_by(parked_stream.c.parked_at, parked_stream.c.stream_id)
-        )
-        if partitions is not None:
-            query = query.where(parked_stream.c.partition.in_(partitions))
         with self._read() as connection:
-            return [ParkedStream(*row) for row in connection.execute(query)]
+            return parked_rows.read(connection, destination, partitions)
 
     def request_resend(self, destination: str, stream_id: str) -> bool:
         """See the port."""
         with self._write() as connection:
-            changed = connection.execute(
-                update(parked_stream)
-                .where(
-                    parked_stream.c.destination == destination,
-                    parked_stream.c.stream_id == stream_id,
-                )
-                .values(resend_requested=True)
-            )
-            return changed.rowcount == 1
+            return parked_rows.request_resend(connection, destination, stream_id)
 
     def unpark(self, destination: str, owner: str, epoch: int, stream: ParkedStream) -> bool:
         """See the port."""
         with self._write() as connection:
             if not self._holds(connection, destination, owner, stream.partition, epoch):
                 return False
-            connection.execute(_of_stream(destination, stream.stream_id))
+            parked_rows.remove(connection, destination, stream.stream_id)
             return True
 
     # -- pieces of transactions --------------------------------------------------------------
@@ -305,9 +287,3 @@ class SqlCheckpoints:
             .with_for_update()
         )
         return connection.execute(query).first() is not None
-
-
-def _of_stream(destination: str, stream_id: str) -> Delete:
-    return delete(parked_stream).where(
-        parked_stream.c.destination == destination, parked_stream.c.stream_id == stream_id
-    )

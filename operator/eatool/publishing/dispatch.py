@@ -18,6 +18,7 @@ from functools import partial
 from eatool.publishing.backlog import Backlog
 from eatool.publishing.breaker import CircuitBreaker, CircuitState
 from eatool.publishing.cloudevents import Encoder
+from eatool.publishing.flights import Flight, Flights
 from eatool.publishing.observer import Observer
 from eatool.publishing.options import RelayOptions
 from eatool.publishing.port import (
@@ -30,17 +31,6 @@ from eatool.publishing.port import (
 from eatool.publishing.ratelimit import TokenBucket
 from eatool.publishing.suspects import Suspects
 from eatool.store.encoding import StoredEvent
-from eatool.store.port import PARTITIONS
-
-
-class _Flight:
-    """One event between being handed over and being answered."""
-
-    __slots__ = ("event", "sent_at")
-
-    def __init__(self, event: StoredEvent, sent_at: float) -> None:
-        self.event = event
-        self.sent_at = sent_at
 
 
 class Dispatcher:
@@ -71,12 +61,13 @@ class Dispatcher:
         self._publisher: Publisher | None = None
         self.backlog = Backlog(options.page)
         self._ready: deque[str] = deque()
-        self._flights: dict[str, _Flight] = {}
-        self._flights_of = [0] * PARTITIONS
+        self._flights = Flights()
         self._attempts: dict[str, int] = {}
         self._held_back: set[int] = set()
         self._blocked: set[str] = set()
         self._suspects = Suspects(options.max_disconnects)
+        self._attached_at = 0.0
+        self._quiet_timer: asyncio.TimerHandle | None = None
         self._session_told = False
         self._pump_scheduled = False
         self._retry_timer: asyncio.TimerHandle | None = None
@@ -102,9 +93,7 @@ class Dispatcher:
     def drop(self, partitions: Collection[int]) -> None:
         """Forget everything of partitions that are not ours any more."""
         for stream_id in self.backlog.streams_of(partitions):
-            flight = self._flights.pop(stream_id, None)
-            if flight is not None:
-                self._flights_of[flight.event.partition] -= 1
+            self._flights.forget(stream_id)
             self.take(stream_id)
         self._ready = deque(key for key in self._ready if key in self.backlog)
         self._held_back.difference_update(partitions)
@@ -124,6 +113,7 @@ class Dispatcher:
     def attach(self, publisher: Publisher) -> None:
         """Send through a fresh session from now on."""
         self._publisher = publisher
+        self._attached_at = self._clock()
         self._session_told = False
         self._make_all_ready()
         self.pump()
@@ -145,12 +135,12 @@ class Dispatcher:
 
     def idle(self, partition: int) -> bool:
         """Nothing of the partition is in flight."""
-        return self._flights_of[partition] == 0
+        return self._flights.of(partition) == 0
 
     def oldest_flight(self) -> float:
         """Seconds since the oldest unanswered event was handed over; 0 when there is none."""
-        first = next(iter(self._flights.values()), None)
-        return 0.0 if first is None else self._clock() - first.sent_at
+        oldest = self._flights.oldest
+        return 0.0 if oldest is None else self._clock() - oldest.sent_at
 
     # -- sending -----------------------------------------------------------------------------
 
@@ -176,6 +166,8 @@ class Dispatcher:
             if event.partition in self._held_back:
                 continue
             if stream_id in self._suspects:
+                if self._quiet_first():
+                    continue
                 if flights:
                     ready.appendleft(stream_id)
                 else:
@@ -191,6 +183,23 @@ class Dispatcher:
         if self._retry_timer is None:
             self._retry_timer = self._loop.call_later(self._breaker.wait, self._retry)
         return 0
+
+    def _quiet_first(self) -> bool:
+        """Whether the session has yet to show that it lives without the suspect."""
+        if not self._suspects.unproven:
+            return False
+        rest = self._attached_at + self._options.quiet - self._clock()
+        if rest <= 0:
+            self._suspects.survived()
+            return False
+        if self._quiet_timer is None:
+            self._quiet_timer = self._loop.call_later(rest, self._quiet_over)
+        return True
+
+    def _quiet_over(self) -> None:
+        self._quiet_timer = None
+        self._make_all_ready()
+        self.pump()
 
     def _within_rate(self, rate: TokenBucket, limit: int) -> int:
         """At most as many in flight as ``limit``, and no more new ones than ``rate`` allows."""
@@ -209,9 +218,7 @@ class Dispatcher:
         self.pump()
 
     def _send(self, publisher: Publisher, event: StoredEvent) -> None:
-        flight = _Flight(event, self._clock())
-        self._flights[event.stream_id] = flight
-        self._flights_of[event.partition] += 1
+        flight = self._flights.start(event, self._clock())
         if self._rate is not None:
             self._rate.take()
         # Whatever is raised here, only this stream suffers.
@@ -231,15 +238,12 @@ class Dispatcher:
         answer.set_exception(error)
         return answer
 
-    def _answered(self, flight: _Flight, answer: asyncio.Future[None]) -> None:
+    def _answered(self, flight: Flight, answer: asyncio.Future[None]) -> None:
         event = flight.event
-        stream_id = event.stream_id
         error = _error_of(answer)
-        if self._flights.get(stream_id) is not flight:
-            return  # the partition was lost meanwhile
         alone = len(self._flights) == 1
-        del self._flights[stream_id]
-        self._flights_of[event.partition] -= 1
+        if not self._flights.land(flight):
+            return  # the partition was lost meanwhile
         if error is None:
             self._acknowledged(flight)
         elif isinstance(error, SessionLost):
@@ -252,7 +256,7 @@ class Dispatcher:
             self._pump_scheduled = True
             self._loop.call_soon(self.pump)
 
-    def _acknowledged(self, flight: _Flight) -> None:
+    def _acknowledged(self, flight: Flight) -> None:
         event = flight.event
         if self.backlog.finish(event.stream_id):
             self._ready.append(event.stream_id)
@@ -314,8 +318,8 @@ class Dispatcher:
 
     def _make_all_ready(self) -> None:
         """Line up every stream by the position of its next event: the head message first."""
-        busy = self._flights.keys() | self._blocked
-        waiting = (key for key in self.backlog if key not in busy)
+        flights, blocked = self._flights, self._blocked
+        waiting = (key for key in self.backlog if key not in flights and key not in blocked)
         self._ready = deque(sorted(waiting, key=self._place))
 
     def _place(self, stream_id: str) -> tuple[bool, int]:

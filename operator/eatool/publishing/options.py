@@ -20,8 +20,9 @@ class RelayOptions:
         flush_interval: pause between checkpoint writes while events flow.
         ack_timeout: a session whose oldest message waits longer for its answer is given up.
         max_attempts: refusals by the broker before a stream is parked.
-        max_disconnects: sessions that end while one event is alone in flight, others passing in
-            between, before its stream is parked.
+        max_disconnects: sessions that end while one event is alone in flight before its stream
+            is parked; in between others must pass, or a session live for ``quiet`` seconds
+            without it.
         max_parked: parked streams beyond which the destination counts as broken instead.
         poll_min, poll_max: how often the log is looked at when nothing wakes the relay.
         grace: how long a stop waits for outstanding acknowledgements.
@@ -39,6 +40,7 @@ class RelayOptions:
     ack_timeout: float = 30.0
     max_attempts: int = 10
     max_disconnects: int = 3
+    quiet: float = 5.0
     retry_base: float = 0.1
     retry_cap: float = 10.0
     max_parked: int = 1024

@@ -6,6 +6,10 @@ any session. Such an event at the head would keep its whole destination from flo
 An event that was alone in flight when the broker ended the session is a suspect. From then on it
 is sent only alone, after all others. It is convicted when sessions ended on it several times
 *and* others were acknowledged in between: a broker that is down or flapping convicts nobody.
+
+Where nothing else is to be sent, a session that stayed up for a while without the suspect takes
+the place of the others. That is weaker evidence, since a broker may break on every message, so it
+convicts only one event until the broker acknowledges some other.
 """
 
 from __future__ import annotations
@@ -22,6 +26,19 @@ class Suspects(Container[str]):
         self._ended: dict[str, int] = {}
         #: Streams whose last ended session was followed by an acknowledgement of another one.
         self._compared: set[str] = set()
+        #: The present comparison is a session that survived without the suspect.
+        self._quiet = False
+        self._quiet_spent = False
+
+    @property
+    def unproven(self) -> bool:
+        """There is one suspect, and only a quiet session can tell whether it is to blame."""
+        return len(self._ended) == 1 and not self._compared and not self._quiet_spent
+
+    def survived(self) -> None:
+        """The session has stayed up for a while without the suspect being sent."""
+        self._compared = set(self._ended)
+        self._quiet = True
 
     def __bool__(self) -> bool:
         return bool(self._ended)
@@ -40,12 +57,15 @@ class Suspects(Container[str]):
             ended += 1
         self._compared.discard(stream_id)
         self._ended[stream_id] = ended
-        return ended >= self._limit
+        convicted = ended >= self._limit
+        self._quiet_spent |= convicted and self._quiet
+        return convicted
 
     def acknowledged(self, stream_id: str) -> None:
         """The broker took an event of ``stream_id``."""
         self._ended.pop(stream_id, None)
         self._compared = set(self._ended)
+        self._quiet = self._quiet_spent = False
 
     def forget(self, stream_id: str) -> None:
         """Its events are somebody else's, or parked."""

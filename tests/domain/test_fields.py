@@ -50,6 +50,7 @@ REFUSED: list[tuple[Any, Any, str]] = [
     (fields.Name, " \n", "must not be empty"),
     (fields.Name, "x" * 256, "at most 255 characters"),
     (fields.Name, "a\x00b", "control characters"),
+    (fields.Name, "half a character: \ud83d", "control characters"),
     (fields.EntityName, "Upper", "metadata.name"),
     (fields.EntityName, " padded", "metadata.name"),
     (fields.EntityName, "a" * 64, "at most 63 characters"),

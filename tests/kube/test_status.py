@@ -129,16 +129,20 @@ def test_effective_shows_what_follows_from_the_spec() -> None:
         "targetId": "hub",
         "archimateRelationship": "Flow",
     }
-    state = EntityState(relation.ref("default", "r"), 1, relation.spec.model_validate(written))
-    effective = status_of(server(spec=written), Unchanged(state, LAST), NOW)["effective"]
+    spec = relation.spec.model_validate(written)
+    state = EntityState(relation.ref("default", "r"), 1, spec)
+    derived = spec.model_copy(update={"archimate_element": "ApplicationComponent"})
+    outcome = Unchanged(state, LAST, effective=derived)
+    effective = status_of(server(spec=written), outcome, NOW)["effective"]
     assert effective["archimateElement"] == "ApplicationComponent"
     assert "archimateRelationship" not in effective
 
 
 def test_effective_shows_only_what_differs_from_what_is_written() -> None:
     spec = {**SERVER, "hostname": "DB-1.Example", "tags": ["b", "a"]}
-    state = EntityState(REF, 1, KIND.spec.model_validate(spec))
-    status = status_of(server(spec=spec), Unchanged(state, LAST), NOW)
+    accepted = KIND.spec.model_validate(spec)
+    outcome = Unchanged(EntityState(REF, 1, accepted), LAST, effective=accepted)
+    status = status_of(server(spec=spec), outcome, NOW)
     assert status["effective"] == {"hostname": "db-1.example"}
     assert "effective" not in status_of(server(), UNCHANGED, NOW)
 

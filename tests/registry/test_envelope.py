@@ -98,6 +98,7 @@ def test_a_token_becomes_a_uuid() -> None:
     assert correlation_id(str(given)) == given
     assert correlation_id(" release-42 ") == correlation_id("release-42")
     assert isinstance(correlation_id("release-42"), UUID)
+    assert isinstance(correlation_id("half a character: \ud83d"), UUID)
     assert correlation_id("  ") is None
 
 

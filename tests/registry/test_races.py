@@ -5,13 +5,16 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from itertools import pairwise
+from itertools import combinations, pairwise
+from typing import Any
 
+import pytest
 from tests.registry.sites import APPLICATION, SERVER, Gated, change, ref
 
 from eatool.domain.errors import Code
 from eatool.domain.identity import EntityRef
 from eatool.domain.landscape import Landscape
+from eatool.domain.windows import Window
 from eatool.registry.change import Change
 from eatool.registry.opening import OpenRegistry, open_registry
 from eatool.registry.outcome import Outcome, Recorded, Refused, Unavailable, Unchanged, WaitingFor
@@ -104,6 +107,91 @@ async def test_two_moves_do_not_close_a_loop(url: str) -> None:
         assert isinstance(outcome, Refused)
         assert outcome.errors[0].code is Code.CIRCULAR_REFERENCE
         assert not loops(fast.landscape, [ref("Organization", name) for name in names])
+
+
+EDGE = {
+    "sourceType": "server",
+    "sourceId": "a",
+    "targetType": "server",
+    "targetId": "b",
+    "relationType": "connected_to",
+    "bidirectional": True,
+}
+ALWAYS: dict[str, Any] = {}
+IN_2020 = {"effectiveFrom": "2020-01-01T00:00:00Z", "effectiveTo": "2021-01-01T00:00:00Z"}
+SINCE_2022 = {"effectiveFrom": "2022-01-01T00:00:00Z"}
+
+
+async def servers(url: str) -> None:
+    await setup(url, *(change("Server", name, {**SERVER, "hostname": name}) for name in ("a", "b")))
+
+
+@pytest.mark.parametrize(("late", "early"), [(ALWAYS, IN_2020), (IN_2020, ALWAYS)])
+async def test_of_two_relations_that_overlap_one_is_refused(
+    url: str, late: dict[str, Any], early: dict[str, Any]
+) -> None:
+    await servers(url)
+    async with slow_and_fast(url) as (slow, gate, fast):
+        outcome = await overtake(
+            slow,
+            gate,
+            change("Relation", "late", {**EDGE, **late}),
+            fast,
+            change("Relation", "early", {**EDGE, **early}),
+        )
+        assert isinstance(outcome, Refused)
+        assert outcome.errors[0].code is Code.ALREADY_EXISTS
+        assert outcome.blocked_by == {ref("Relation", "early")}
+
+
+async def test_a_relation_beside_one_recorded_meanwhile_is_decided_anew(url: str) -> None:
+    await servers(url)
+    async with slow_and_fast(url) as (slow, gate, fast):
+        outcome = await overtake(
+            slow,
+            gate,
+            change("Relation", "late", {**EDGE, **SINCE_2022}),
+            fast,
+            change("Relation", "early", {**EDGE, **IN_2020}),
+        )
+        assert isinstance(outcome, Recorded)
+
+
+async def test_many_relations_between_the_same_ends_never_overlap(url: str) -> None:
+    """Two processes, windows of all sorts; what got in stands side by side."""
+    await servers(url)
+    windows = [ALWAYS, SINCE_2022] + [
+        {
+            "effectiveFrom": f"{year}-01-01T00:00:00Z",
+            "effectiveTo": f"{year + length}-06-01T00:00:00Z",
+        }
+        for year in range(2020, 2026)
+        for length in (0, 1)
+    ]
+    async with open_registry(url) as one, open_registry(url) as two:
+        wanted = [
+            (
+                (one, two)[index % 2],
+                change("Relation", f"r{index}", {**EDGE, **window}, uid=f"u{index}"),
+            )
+            for index, window in enumerate(windows)
+        ]
+        outcomes = await asyncio.gather(*(site.registry.apply(each) for site, each in wanted))
+        assert not any(isinstance(outcome, Unavailable) for outcome in outcomes)
+        recorded = [outcome.state.spec for outcome in outcomes if isinstance(outcome, Recorded)]
+        assert recorded
+        taken = [Window.of(spec.effective_from, spec.effective_to) for spec in recorded]
+        assert not [pair for pair in combinations(taken, 2) if pair[0].overlaps(pair[1])]
+
+
+async def test_a_second_server_of_the_same_host_is_told_in_every_race(url: str) -> None:
+    async with slow_and_fast(url) as (slow, gate, fast):
+        late = await overtake(
+            slow, gate, change("Server", "a", SERVER), fast, change("Server", "b", SERVER)
+        )
+        assert isinstance(late, Recorded)
+        again = [await fast.registry.apply(change("Server", name, SERVER)) for name in ("a", "b")]
+        assert [len(each.warnings) for each in again if isinstance(each, Unchanged)] == [1, 1]
 
 
 async def test_many_moves_at_once_leave_a_tree(url: str) -> None:

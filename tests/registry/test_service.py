@@ -135,11 +135,40 @@ async def test_two_new_ones_that_name_each_other_are_refused_as_a_loop(
         assert refused.errors[0].code is Code.CIRCULAR_REFERENCE
 
 
-async def test_what_the_log_cannot_hold_is_refused_not_retried(url: str) -> None:
-    async with open_registry(url) as opened:
-        outcome = await opened.registry.apply(change("Server", "db-1", SERVER, reason="a\x00b"))
+@pytest.mark.parametrize(
+    ("told", "code"),
+    [
+        ({"reason": "a\x00b"}, Code.FORMAT),
+        ({"approval_id": "\ud800"}, Code.FORMAT),
+        ({"reason": "\U0001f600" * 2000, "approval_id": "\U0001f600" * 200}, Code.TOO_LARGE),
+    ],
+    ids=["NUL", "half a character", "too large"],
+)
+@pytest.mark.parametrize("verb", ["apply", "delete"])
+async def test_what_the_log_cannot_hold_is_refused_not_retried(
+    sqlite_url: str, verb: str, told: dict[str, str], code: Code
+) -> None:
+    async with open_registry(sqlite_url) as opened:
+        if verb == "delete":
+            await opened.registry.apply(change("Server", "db-1", SERVER))
+        position = opened.store.head().position
+        wanted = change("Server", "db-1", SERVER, **told)
+        outcome = await getattr(opened.registry, verb)(wanted)
         assert isinstance(outcome, Refused)
-        assert opened.store.head().position == 0
+        (complaint,) = outcome.errors
+        assert (complaint.field, complaint.code) == ("metadata.annotations", code)
+        assert opened.store.head().position == position
+
+
+async def test_an_actor_of_any_name_is_recorded(url: str) -> None:
+    """Nobody can change what an identity provider calls him."""
+    async with open_registry(url) as opened:
+        for index, actor in enumerate(("Jané\u00a0Doe", "a\x00b\n", "", "x" * 300, "\ud800")):
+            spec = {**SERVER, "region": f"r{index}"}
+            outcome = await opened.registry.apply(change("Server", "db-1", spec, actor=actor))
+            assert isinstance(outcome, Recorded), actor
+        actors = [event.actor for event in opened.store.read_stream("server/default/db-1")]
+        assert actors == ["Jané\\xa0Doe", "a\\x00b\\n", "system", "x" * 255, "\\ud800"]
 
 
 async def test_generations_of_one_uid_are_linked(any_url: str | None) -> None:

@@ -21,8 +21,9 @@ from eatool.domain.errors import Code
 
 #: What RE2 calls ``\s``: trimming anything else would accept what the schema refuses.
 BLANKS = " \t\r\n\f"
-#: PostgreSQL cannot store NUL in JSON, and the rest only confuses terminals and brokers.
-CONTROL = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f]")
+#: PostgreSQL cannot store NUL in JSON, halves of surrogate pairs have no UTF-8 form (YAML can
+#: escape them), and the rest only confuses terminals and brokers.
+CONTROL = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f\ud800-\udfff]")
 
 
 def refuse(code: Code, message: str) -> PydanticCustomError:

@@ -49,7 +49,7 @@ def new_events(
             type=event.versioned_type(),
             data=data[ordinal],
             metadata={**metadata, "schema_version": event.schema_version},
-            actor=change.provenance.actor[:_ACTOR_LENGTH] or "system",
+            actor=_readable(change.provenance.actor)[:_ACTOR_LENGTH] or "system",
             correlation_id=correlation,
             causation_id=command,
         )
@@ -72,7 +72,15 @@ def correlation_id(token: str | None) -> UUID | None:
     try:
         return UUID(token)
     except ValueError:
-        return uuid5(ID_NAMESPACE, token)
+        # Half a surrogate pair has no UTF-8 form to be hashed.
+        return uuid5(ID_NAMESPACE, token.encode(errors="replace").decode())
+
+
+def _readable(actor: str) -> str:
+    """What cannot be printed as an escape: a change is not refused for somebody's name."""
+    if actor.isprintable():
+        return actor
+    return "".join(each if each.isprintable() else ascii(each)[1:-1] for each in actor)
 
 
 def _metadata(change: Change, generation: int, last: LastEvent | None) -> JsonObject:

@@ -88,8 +88,13 @@ class ClientThread(threading.Thread):
     def run(self) -> None:
         """The life of the connection."""
         try:
+            if self._options.tls is not None:
+                self._options.tls.context()  # says which file is bad; the library may not
             with trust_store(self._options.tls) as store:
                 self._connect_and_publish(properties(self._options, store))
+        except OSError as error:
+            reason = f"{self._options.address}: {type(error).__name__}: {error}"
+            self._bridge.lost(SessionLost(reason))
         except Exception as error:
             self._bridge.lost(refused_session(error, self._options))
         finally:

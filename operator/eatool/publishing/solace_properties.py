@@ -44,7 +44,7 @@ def trust_store(tls: TlsOptions | None) -> Iterator[Path | None]:
         yield ca
         return
     with TemporaryDirectory(prefix="eatool-ca-") as folder:
-        # One file may hold many certificates. A link to what is not there cannot be loaded.
+        # One file may hold many certificates.
         Path(folder, "ca.pem").symlink_to(ca.absolute())
         yield Path(folder)
 

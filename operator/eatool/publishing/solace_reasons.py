@@ -86,9 +86,7 @@ def refused_session(error: BaseException, options: SolaceOptions) -> SessionLost
     elif name == "ServiceUnreachableError" or code == "UNRESOLVED_HOST":
         at_fault, words = "the host name cannot be resolved", ""
     elif "Failed to load trust store" in text:
-        at_fault, words = "the CA certificates (tls.ca) cannot be loaded", ""
-    elif "Failed to load certificate" in text:
-        at_fault, words = "the client certificate or its key cannot be loaded", ""
+        at_fault, words = "the CA certificates cannot be loaded", ""
     else:
         at_fault = _AT_FAULT.get(code or "", "no session").format(vpn=options.vpn)
     return SessionLost(f"{options.address}: {at_fault}{f': {words}' if words else ''}")

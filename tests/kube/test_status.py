@@ -13,6 +13,7 @@ from tests.kube.kstatus import kstatus, kubectl_wait_ready
 from tests.kube.objects_for_tests import SERVER, server
 
 from eatool.domain.decision import EntityState
+from eatool.domain.enums import ArchimateElement
 from eatool.domain.errors import Code, FieldError
 from eatool.domain.kinds import by_kind
 from eatool.kube.conditions import Condition, merge
@@ -131,7 +132,7 @@ def test_effective_shows_what_follows_from_the_spec() -> None:
     }
     spec = relation.spec.model_validate(written)
     state = EntityState(relation.ref("default", "r"), 1, spec)
-    derived = spec.model_copy(update={"archimate_element": "ApplicationComponent"})
+    derived = spec.model_copy(update={"archimate_element": ArchimateElement.APPLICATION_COMPONENT})
     outcome = Unchanged(state, LAST, effective=derived)
     effective = status_of(server(spec=written), outcome, NOW)["effective"]
     assert effective["archimateElement"] == "ApplicationComponent"

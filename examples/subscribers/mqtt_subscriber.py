@@ -75,6 +75,8 @@ def main() -> int:
         if codes[0].is_failure:
             refused.append(f"{options.topic}: {codes[0]}")
             client.disconnect()
+        else:
+            print("subscribed to", options.topic, flush=True)
 
     def on_message(_: Client, _data: Any, message: MQTTMessage) -> None:
         headers = dict(getattr(message.properties, "UserProperty", ()))

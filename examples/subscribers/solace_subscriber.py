@@ -89,6 +89,7 @@ def main() -> int:
             .build(Queue.durable_exclusive_queue(options.queue))
         )
         receiver.start()
+        print("receiving from", options.queue, flush=True)
         while not (stop.is_set() or loss.happened):
             message = receiver.receive_message(timeout=500)
             if message is not None:

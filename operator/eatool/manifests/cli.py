@@ -5,6 +5,8 @@ from __future__ import annotations
 import getpass
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import click
 from rich.console import Console
@@ -14,11 +16,16 @@ from eatool.manifests.apply import Result, apply_manifests, delete_manifests
 from eatool.manifests.loader import ManifestsInvalid, load
 from eatool.manifests.publish import Published, publish_until_caught_up
 from eatool.manifests.report import as_json, lines, summary, table
-from eatool.publishing.mqtt_options import MqttOptions, parse_mqtt_url
+from eatool.publishing.assembly import SpecProblem, assemble
+from eatool.publishing.broker_url import BrokerUrlError, parse_broker_url
+from eatool.publishing.destination import Destination
 from eatool.registry.change import ActorType, Provenance, Source, Trust
 from eatool.registry.cli import output_option, show, store_option, to_json, with_registry
 from eatool.registry.opening import OpenRegistry
-from eatool.settings import Settings
+from eatool.settings import Settings, pod_identity
+
+#: Key of the checkpoints of ``--broker``; an EventBroker of this name goes on where it ended.
+DESTINATION = "default"
 
 
 @click.command()
@@ -45,7 +52,8 @@ from eatool.settings import Settings
     "--broker",
     envvar="EATOOL_BROKER_URL",
     metavar="URL",
-    help="mqtt[s]://user@host:port; topics as EATOOL_TOPIC_TEMPLATE and EATOOL_ENVIRONMENT say.",
+    help="mqtt[s]:// or, for Solace, tcp[s]://user:password@host:port?topic=...; {env} of the "
+    "topics is EATOOL_ENVIRONMENT.",
 )
 @click.option(
     "--timeout",
@@ -99,7 +107,7 @@ def apply(
         if destination is None or dry_run:
             return results, None
         return results, await publish_until_caught_up(
-            opened.store, Settings(), destination, patience=timeout
+            opened.store, destination, owner=pod_identity(), patience=timeout
         )
 
     results, published = with_registry(url, run, migrate=True, dry_run=dry_run)
@@ -120,12 +128,21 @@ def _os_user() -> str:
         raise click.UsageError("the operating system has no name for you: give --actor") from None
 
 
-def _destination(broker: str | None) -> MqttOptions:
-    if not broker:
+def _destination(url: str | None) -> Destination:
+    if not url:
         raise click.UsageError("--publish needs --broker")
+    # Certificates of the URL, as the connections need them, for as long as the command runs.
+    material = click.get_current_context().with_resource(TemporaryDirectory(prefix="eatool-"))
     try:
-        return parse_mqtt_url(broker)
-    except ValueError as error:
+        spec, secrets = parse_broker_url(url)
+        return assemble(
+            DESTINATION,
+            spec,
+            secrets,
+            environment=Settings().environment,
+            material=Path(material),
+        )
+    except (BrokerUrlError, SpecProblem) as error:
         raise click.UsageError(f"--broker: {error}") from None
 
 

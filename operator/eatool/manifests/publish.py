@@ -11,9 +11,8 @@ from sqlalchemy import func, select
 
 from eatool.publishing.checkpoints import Checkpoints
 from eatool.publishing.checkpoints_sql import SqlCheckpoints
-from eatool.publishing.configured import DESTINATION, configured_relay
-from eatool.publishing.mqtt_options import MqttOptions
-from eatool.settings import Settings
+from eatool.publishing.destination import Destination
+from eatool.publishing.observer import NullObserver
 from eatool.store.sql.log import SqlEventStore
 from eatool.store.sql.tables import event
 
@@ -39,35 +38,38 @@ class Published:
 
 
 async def publish_until_caught_up(
-    store: SqlEventStore, settings: Settings, broker: MqttOptions, *, patience: float
+    store: SqlEventStore, destination: Destination, *, owner: str, patience: float
 ) -> Published:
     """Run a relay until the log as it is now is at the broker, ``patience`` seconds at most.
 
-    An operator on the same log may hold some partitions: its progress counts too.
+    ``owner`` names this process for people. An operator on the same log may hold some partitions:
+    its progress counts too.
     """
     checkpoints = SqlCheckpoints(store.engine)
-    relay = configured_relay(settings, broker, store)
+    relay = destination.relay(store, checkpoints, owner=owner, observer=NullObserver())
     position = (await asyncio.to_thread(store.head)).position
-    ends = await asyncio.to_thread(_partition_ends, store, checkpoints)
+    ends = await asyncio.to_thread(_partition_ends, store, checkpoints, destination.name)
     running = asyncio.create_task(relay.run())
     deadline = time.monotonic() + patience
     complete = False
     try:
         while not complete and not running.done() and time.monotonic() < deadline:
             await asyncio.sleep(_POLL)
-            complete = await asyncio.to_thread(_reached, checkpoints, ends)
+            complete = await asyncio.to_thread(_reached, checkpoints, destination.name, ends)
     finally:
         why = relay.status().last_error
         await relay.stop()
         with suppress(asyncio.CancelledError):
             await running
-    parked = len(await asyncio.to_thread(checkpoints.parked, DESTINATION))
+    parked = len(await asyncio.to_thread(checkpoints.parked, destination.name))
     return Published(position, complete, parked, None if complete else why)
 
 
-def _partition_ends(store: SqlEventStore, checkpoints: Checkpoints) -> dict[int, int]:
+def _partition_ends(
+    store: SqlEventStore, checkpoints: Checkpoints, destination: str
+) -> dict[int, int]:
     """Position of the last event of each partition that may have some to publish."""
-    cursors = checkpoints.cursors(DESTINATION)
+    cursors = checkpoints.cursors(destination)
     published = min((each.position for each in cursors), default=0)
     query = (
         select(event.c.partition, func.max(event.c.position).label("newest"))
@@ -78,6 +80,6 @@ def _partition_ends(store: SqlEventStore, checkpoints: Checkpoints) -> dict[int,
         return {row.partition: row.newest for row in connection.execute(query)}
 
 
-def _reached(checkpoints: Checkpoints, ends: dict[int, int]) -> bool:
-    cursors = {each.partition: each.position for each in checkpoints.cursors(DESTINATION)}
+def _reached(checkpoints: Checkpoints, destination: str, ends: dict[int, int]) -> bool:
+    cursors = {each.partition: each.position for each in checkpoints.cursors(destination)}
     return all(cursors.get(partition, 0) >= end for partition, end in ends.items())

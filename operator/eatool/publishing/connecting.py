@@ -30,7 +30,10 @@ _TLS_VERSIONS: Final = {
     "TLSv1.3": ssl.TLSVersion.TLSv1_3,
 }
 #: Keys of the Secret types kubernetes.io/basic-auth and kubernetes.io/tls.
-_USER, _PASSWORD, _CERTIFICATE, _KEY = "username", "password", "tls.crt", "tls.key"
+USERNAME: Final = "username"
+PASSWORD: Final = "password"  # noqa: S105 - the key of a Secret, not a secret
+CERTIFICATE: Final = "tls.crt"
+KEY: Final = "tls.key"
 
 
 class Address(NamedTuple):
@@ -169,7 +172,7 @@ def _tls(spec: TlsSpec, secrets: Secrets, material: Path) -> TlsOptions:
     if spec.client_certificate is not None:
         field, name = "spec.tls.clientCertificate", spec.client_certificate.name
         certificate, key = (
-            as_file(material, _secret(secrets, field, name, part)) for part in (_CERTIFICATE, _KEY)
+            as_file(material, _secret(secrets, field, name, part)) for part in (CERTIFICATE, KEY)
         )
         options = replace(options, certificate=certificate, key=key)
         _check(field, "holds no PEM certificate with its unencrypted key", options)
@@ -194,22 +197,22 @@ def _login(spec: EventBrokerSpec, secrets: Secrets) -> Login:
     if given.basic is None:
         return Login()
     field, name = "spec.credentials.basic", given.basic.name
-    username, password = (
-        _text(_secret(secrets, field, name, key), field, name, key) for key in (_USER, _PASSWORD)
-    )
-    return Login(username, password)
+    username = _text(_secret(secrets, field, name, USERNAME), field, name, USERNAME)
+    # Brokers that take a token as user name expect no password.
+    password = _secret(secrets, field, name, PASSWORD, empty=True)
+    return Login(username, _text(password, field, name, PASSWORD))
 
 
-def _secret(secrets: Secrets, field: str, name: str, key: str) -> bytes:
+def _secret(secrets: Secrets, field: str, name: str, key: str, *, empty: bool = False) -> bytes:
     data = secrets.get(name)
     if data is None:
         raise SpecProblem(field, "SecretNotFound", f"Secret {name} does not exist")
-    if not data.get(key):
+    if key not in data:
         there = ", ".join(sorted(data)) or "none"
-        raise SpecProblem(
-            field, "SecretKeyMissing", f"Secret {name} has no key {key}, or an empty one; it has "
-            f"{there}",
-        )  # fmt: skip
+        message = f"Secret {name} has no key {key}; its keys are: {there}"
+        raise SpecProblem(field, "SecretKeyMissing", message)
+    if not data[key] and not empty:
+        raise SpecProblem(field, "InvalidSecret", f"key {key} of Secret {name} is empty")
     return data[key]
 
 

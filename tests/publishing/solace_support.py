@@ -9,12 +9,13 @@ from typing import Any
 import orjson
 
 from eatool.dev.smf import ReceivedMessage, SmfBroker
+from eatool.dev.smf.process import BrokerProcess
 from eatool.publishing.port import DEFAULT_DELIVERY, Delivery, Message
 from eatool.publishing.solace import SolacePublisher
 from eatool.publishing.solace_options import SolaceOptions
 
 
-def options_of(broker: SmfBroker, **changed: Any) -> SolaceOptions:
+def options_of(broker: SmfBroker | BrokerProcess, **changed: Any) -> SolaceOptions:
     """How to reach the stand-in."""
     known: dict[str, Any] = {"username": "eatool", "password": "eatool"}
     return SolaceOptions("127.0.0.1", broker.port, **(known | changed))

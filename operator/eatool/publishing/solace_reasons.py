@@ -22,6 +22,7 @@ _WORDS: Final = re.compile(r"'error_info_contents': (?:'([^']*)'|\"([^\"]*)\")")
 #: The library names its own objects in some texts: no use to anybody else.
 _OWN_NAMES: Final = re.compile(r"Session '[^']*':? ?|(?:,| in)? ?\w* ?for session '.*")
 _LONGEST: Final = 200
+_SAYS_NOTHING: Final = frozenset({"", "OK"})
 
 #: The message itself is refused; sending it again changes nothing.
 _PERMANENT: Final = frozenset({
@@ -97,7 +98,8 @@ def broken_session(
 ) -> SessionLost:
     """Why a session that was there has ended."""
     words = _words(str(error)) if error else _shortened(message)
-    return SessionLost(f"{options.address}: session lost{f': {words}' if words else ''}")
+    said = f": {words}" if words not in _SAYS_NOTHING else ""
+    return SessionLost(f"{options.address}: session lost{said}")
 
 
 _AT_FAULT: Final = {

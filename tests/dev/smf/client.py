@@ -104,14 +104,18 @@ class Client:
         address: SolaceAddress,
         *,
         name: str = "test",
-        retries: int | None = -1,
+        retries: int = -1,
         tls: SolaceTls | None = None,
         trust_nobody: bool = False,
-        credentials: Any = None,
+        credentials: tuple[str, ...] = (),
         reject_when_full: bool = False,
         properties: dict[str, Any] | None = None,
     ) -> None:
-        """``retries``: reconnections to try, -1 for no end, 0 for none."""
+        """``retries``: reconnections to try, -1 for no end, 0 for none.
+
+        ``credentials``: ``("access token", token)``, ``("id token", token)`` or
+        ``("certificate",)``; without them name and password of the address.
+        """
         builder = MessagingService.builder().from_properties(
             {
                 "solace.messaging.transport.host": address.url,
@@ -121,13 +125,13 @@ class Client:
                 **(properties or {}),
             }
         )
-        builder = builder.with_reconnection_retry_strategy(_strategy(retries))
+        builder = builder.with_reconnection_retry_strategy(_retrying(retries))
         trust = address.trust if tls is None else tls.trust_nobody if trust_nobody else tls.trust
         if trust is not None:
             security = TLS.create().with_certificate_validation(False, True, str(trust))
             builder = builder.with_transport_security_strategy(security)
-        if credentials is not None:
-            builder = builder.with_authentication_strategy(credentials)
+        if credentials:
+            builder = builder.with_authentication_strategy(_credentials(tls, *credentials))
         self.service: Any = builder.build(name)
         self.receipts = Receipts()
         self.events = Events()
@@ -211,22 +215,14 @@ def describe(error: BaseException | None) -> str:
     return f"{type(error).__name__} {code}".strip()
 
 
-def access_token(token: str) -> Any:
-    """Log in with an OAuth 2 access token."""
-    return OAuth2.of(token, None)
+def _credentials(tls: SolaceTls | None, kind: str, token: str | None = None) -> Any:
+    if tls is not None and kind == "certificate":
+        pair = str(tls.client), str(tls.client_key)
+        return ClientCertificateAuthentication.of(*pair, None)
+    return OAuth2.of(token, None) if kind == "access token" else OAuth2.of(None, token)
 
 
-def id_token(token: str) -> Any:
-    """Log in with an OpenID Connect id token."""
-    return OAuth2.of(None, token)
-
-
-def certificate(tls: SolaceTls) -> Any:
-    """Log in with the client certificate."""
-    return ClientCertificateAuthentication.of(str(tls.client), str(tls.client_key), None)
-
-
-def _strategy(retries: int | None) -> Any:
+def _retrying(retries: int) -> Any:
     if retries == 0:
         return RetryStrategy.never_retry()
     if retries == -1:

@@ -38,7 +38,6 @@ def test_everything_of_a_message_arrives(solace: SmfBroker, connect: Connect) ->
     assert got.time_to_live_ms == 60_000
     assert got.priority == 5
     assert got.delivery_mode is DeliveryMode.PERSISTENT
-    assert got.expiration == 1_900_000_000_000
     assert got.dmq_eligible
     assert not got.redelivered
     assert got.client_name == "content"
@@ -54,9 +53,18 @@ def test_everything_of_a_message_arrives(solace: SmfBroker, connect: Connect) ->
     )
 
 
+def test_an_expiration_arrives(solace: SmfBroker, connect: Connect) -> None:
+    client = connect(solace)
+    builder = client.service.message_builder().with_expiration(1_900_000_000_000)
+    client.publish_built(builder.build(bytearray(b"x")))
+    assert client.receipts.wait(1)
+    assert [m.expiration for m in solace.stored()] == [1_900_000_000_000]
+
+
 def test_text_and_maps_arrive_as_such(solace: SmfBroker, connect: Connect) -> None:
     client = connect(solace)
-    for content in ("text", {"k": [1, "x"], "none": None}, "ü" * 300):
+    contents = ["text", {"k": [1, "x"], "none": None}, "ü" * 300]
+    for content in contents:
         client.publish_message(content)
     assert client.receipts.wait(3)
     assert [m.content for m in solace.stored()] == [

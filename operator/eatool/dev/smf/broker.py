@@ -267,6 +267,14 @@ class SmfBroker:
         """Reset every connection."""
         self._call(self._cut)
 
+    def silence(self) -> None:
+        """Take connections and bytes, but handle and send nothing: a broker that hangs."""
+        self._state.silent = True
+
+    def resume(self) -> None:
+        """Go on where :meth:`silence` began."""
+        self._call(self._state.resume)
+
     def close_publisher_flows(self) -> None:
         """Tell every client that its publisher flow is closed, and forget the flow."""
         self._call(self._state.close_flows)

@@ -27,7 +27,7 @@ class Connection(asyncio.Protocol):
         self._session: Session | None = None
         self._transport: asyncio.Transport | None = None
         self._input = bytearray()
-        self._held: list[bytes] = []
+        self._held: list[Frame] = []
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Called by the event loop."""
@@ -42,21 +42,8 @@ class Connection(asyncio.Protocol):
     def data_received(self, data: bytes) -> None:
         """Called by the event loop."""
         self._input += data
-        if self._state.faults.silent:
-            return
-        self._release()
-        try:
-            for frame in take_frames(self._input):
-                self._handle(frame)
-                if not self._is_open:
-                    return
-        except (SmfError, struct.error, IndexError) as error:
-            logger.warning("connection %d: %s: %s", self._number, type(error).__name__, error)
-            self._state.protocol_errors.append(f"{type(error).__name__}: {error}")
-            self.drop()
-            return
-        if self._session is not None:
-            self._session.flush()
+        if not self._state.silent:
+            self._read()
 
     def connection_lost(self, exc: Exception | None) -> None:
         """Called by the event loop."""
@@ -70,12 +57,18 @@ class Connection(asyncio.Protocol):
         self._state.changed()
 
     def send(self, frame: Frame) -> None:
-        """Send a frame, unless the connection is gone; keep it during silence."""
-        if self._state.faults.silent:
-            self._held.append(frame.encode())
-            return
-        self._release()
-        self._write(frame.encode())
+        """Send a frame, unless the connection is gone; keep it during a silence."""
+        if self._state.silent:
+            self._held.append(frame)
+        else:
+            self._write(frame)
+
+    def resume(self) -> None:
+        """Go on after a silence."""
+        held, self._held = self._held, []
+        for frame in held:
+            self._write(frame)
+        self._read()
 
     def drop(self) -> None:
         """Cut the connection without a word."""
@@ -86,14 +79,23 @@ class Connection(asyncio.Protocol):
     def _is_open(self) -> bool:
         return self._transport is not None and not self._transport.is_closing()
 
-    def _write(self, data: bytes) -> None:
-        if self._transport is not None and not self._transport.is_closing():
-            self._transport.write(data)
+    def _read(self) -> None:
+        try:
+            for frame in take_frames(self._input):
+                self._handle(frame)
+                if not self._is_open:
+                    return
+        except (SmfError, struct.error, IndexError) as error:
+            logger.warning("connection %d: %s: %s", self._number, type(error).__name__, error)
+            self._state.protocol_errors.append(f"{type(error).__name__}: {error}")
+            self.drop()
+            return
+        if self._session is not None:
+            self._session.flush()
 
-    def _release(self) -> None:
-        held, self._held = self._held, []
-        for data in held:
-            self._write(data)
+    def _write(self, frame: Frame) -> None:
+        if self._transport is not None and not self._transport.is_closing():
+            self._transport.write(frame.encode())
 
     def _handle(self, frame: Frame) -> None:
         if frame.protocol != Protocol.CLIENT_CTRL:

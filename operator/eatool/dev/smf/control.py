@@ -8,7 +8,8 @@
     GET  /faults, PUT /faults            all fields of Faults
     GET  /limits, PUT /limits            all fields of Limits
     PUT  /queues/{name}                  {"subscriptions": ["a/>"], "max_messages": null}
-    POST /cut_connections, /close_publisher_flows, /forget_flows, /shut_down_vpn, /open_vpn
+    POST /cut_connections, /close_publisher_flows, /forget_flows,
+         /shut_down_vpn, /open_vpn, /silence, /resume
 
 There is no authentication: whoever may connect to loopback may use it.
 """
@@ -35,6 +36,8 @@ ACTIONS: Final = (
     "forget_flows",
     "shut_down_vpn",
     "open_vpn",
+    "silence",
+    "resume",
 )
 
 T = TypeVar("T")

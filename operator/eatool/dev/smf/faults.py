@@ -46,11 +46,8 @@ class Faults:
     forget_flows: bool = False
     """Answer the reopening of a publisher flow with ``400 Unknown Flow Name``: what a broker
     says three minutes after a disconnection, or after a failover to one without its state."""
-    silent: bool = False
-    """Take connections and bytes, handle and send nothing; once lifted, go on from there with
-    the next bytes that come. A broker that hangs, or a network that swallows packets."""
     ignore_keep_alives: bool = False
-    """Leave only keep-alives unanswered."""
+    """Leave keep-alives unanswered."""
     ack_delay: float = 0.0
     """Seconds to hold each acknowledgement back; their order stays."""
     withhold_acks: bool = False

@@ -75,6 +75,7 @@ class Session:
                 self.keep_alives += 1
                 if not self._state.faults.ignore_keep_alives:
                     self.send(Frame(Protocol.KEEP_ALIVE_V2))
+                self._state.changed()
             case _:
                 raise SmfError(f"unknown protocol {frame.protocol:#04x}")
 

@@ -47,10 +47,13 @@ class Client(Protocol):
         """End its publisher flow from the broker's side."""
 
 
-class Droppable(Protocol):
+class Link(Protocol):
     """A connection, whether or not a client has logged in on it."""
 
     ended: asyncio.Future[None]
+
+    def resume(self) -> None:
+        """Go on after a silence."""
 
     def drop(self) -> None:
         """Cut it."""
@@ -76,7 +79,8 @@ class BrokerState:
         self.reject_unmatched = reject_unmatched
         self.flows = FlowTable()
         self.queues: dict[str, Queue] = {}
-        self.connections: dict[int, Droppable] = {}
+        self.silent = False
+        self.connections: dict[int, Link] = {}
         self.clients: dict[int, Client] = {}
         self.log: deque[ReceivedMessage] = deque(maxlen=keep)
         self.received = 0
@@ -96,6 +100,12 @@ class BrokerState:
         """Wake those that wait."""
         with self._condition:
             self._condition.notify_all()
+
+    def resume(self) -> None:
+        """End a silence."""
+        self.silent = False
+        for connection in list(self.connections.values()):
+            connection.resume()
 
     def has_client(self, name: str) -> bool:
         """Whether a client of this name is logged in."""

@@ -53,15 +53,18 @@ async def test_writes_say_who_we_are_and_touch_nothing_else(
     kmock[f"patch {OBJECT}"] << server()
     kmock[f"patch {OBJECT}/status"] << server()
     assert await api.set_finalizers(REF, "7", ["a", "b"]) == server()
-    assert await api.set_status(REF, {"position": 1}) == server()
+    assert await api.set_status(REF, "u1", {"position": 1}) == server()
     requests: list[Any] = list(kmock["patch"])
     finalizers, status = requests
     assert finalizers.data == {"metadata": {"resourceVersion": "7", "finalizers": ["a", "b"]}}
-    assert status.data == {"status": {"position": 1}}
-    for request in (finalizers, status):
+    assert status.data == [
+        {"op": "test", "path": "/metadata/uid", "value": "u1"},
+        {"op": "add", "path": "/status", "value": {"position": 1}},
+    ]
+    for request, kind in ((finalizers, "merge-patch"), (status, "json-patch")):
         assert request.params["fieldManager"] == "eatool-operator"
         assert request.headers["User-Agent"] == "eatool-operator"
-        assert request.headers["Content-Type"] == "application/merge-patch+json"
+        assert request.headers["Content-Type"] == f"application/{kind}+json"
     assert observed.requests == [("patch", "servers", 200), ("patch", "servers/status", 200)]
 
 
@@ -69,7 +72,7 @@ async def test_an_object_that_is_gone_is_no_error(
     kmock: mock.RawHandler, api: EntityApi, observed: Observed
 ) -> None:
     kmock["patch"] << 404
-    assert await api.set_status(REF, {}) is None
+    assert await api.set_status(REF, "u1", {}) is None
     assert await api.set_finalizers(REF, "1", []) is None
     assert [code for _, _, code in observed.requests] == [404, 404]
 
@@ -80,13 +83,26 @@ async def test_a_conflict_is_told_apart(kmock: mock.RawHandler, api: EntityApi) 
         await api.set_finalizers(REF, "1", [])
 
 
-@pytest.mark.parametrize("code", [401, 403, 410, 422, 429, 500, 503, 504])
+@pytest.mark.parametrize(
+    ("details", "error"),
+    [({}, ApiConflict), ({"causes": [{"field": "status.position"}]}, ApiUnavailable)],
+)
+async def test_a_status_of_another_object_is_a_conflict_an_invalid_one_is_not(
+    kmock: mock.RawHandler, api: EntityApi, details: dict[str, Any], error: type[Exception]
+) -> None:
+    """As the API server tells them apart: ``tests/crds/test_status_writes.py``."""
+    kmock["patch"] << 422 << {"kind": "Status", "reason": "Invalid", "details": details}
+    with pytest.raises(error):
+        await api.set_status(REF, "u1", {})
+
+
+@pytest.mark.parametrize("code", [401, 403, 410, 429, 500, 503, 504])
 async def test_every_other_refusal_is_a_reason_to_come_back(
     kmock: mock.RawHandler, api: EntityApi, observed: Observed, code: int
 ) -> None:
     kmock["patch"] << code
     with pytest.raises(ApiUnavailable, match=f"HTTP {code}") as caught:
-        await api.set_status(REF, {})
+        await api.set_status(REF, "u1", {})
     assert caught.value.retry_after is None
     assert observed.requests == [("patch", "servers/status", code)]
 
@@ -97,7 +113,7 @@ async def test_retry_after_is_passed_on(
 ) -> None:
     kmock["patch"] << 429 << mock.headers({"Retry-After": value})
     with pytest.raises(ApiUnavailable) as caught:
-        await api.set_status(REF, {})
+        await api.set_status(REF, "u1", {})
     assert caught.value.retry_after == seconds
 
 
@@ -107,7 +123,7 @@ async def test_a_silent_server_is_given_up_on(
     monkeypatch.setattr(module, "TIMEOUT", 0.05)
     kmock["patch"] << (lambda: asyncio.sleep(5))
     with pytest.raises(ApiUnavailable, match="TimeoutError"):
-        await api.set_status(REF, {})
+        await api.set_status(REF, "u1", {})
     assert observed.requests == [("patch", "servers/status", 0)]
 
 
@@ -116,7 +132,7 @@ async def test_a_server_that_is_away_is_given_up_on(observed: Observed) -> None:
     configuration.host = "http://127.0.0.1:1"
     async with client.ApiClient(configuration) as transport:
         with pytest.raises(ApiUnavailable):
-            await EntityApi(transport, observed).set_status(REF, {})
+            await EntityApi(transport, observed).set_status(REF, "u1", {})
     assert observed.requests == [("patch", "servers/status", 0)]
 
 

@@ -9,6 +9,7 @@ from tests.kube.objects_for_tests import Body, server
 
 from eatool.domain.identity import EntityRef
 from eatool.domain.kinds import by_kind
+from eatool.kube.api import ApiConflict
 from eatool.kube.contract import FINALIZER
 from eatool.kube.objects import Objects
 from eatool.kube.published import Publication
@@ -49,22 +50,22 @@ class Api:
     ) -> Body | None:
         raise AssertionError("it is held already")
 
-    async def set_status(self, ref: EntityRef, status: dict[str, Any]) -> Body | None:
+    async def set_status(self, ref: EntityRef, uid: str, status: dict[str, Any]) -> Body | None:
         metadata = self.body["metadata"]
+        if metadata["uid"] != uid:
+            raise ApiConflict(uid)
         version = str(int(metadata["resourceVersion"]) + 1)
         self.body = {
             **self.body,
             "metadata": {**metadata, "resourceVersion": version},
-            "status": {**self.body["status"], **status},
+            "status": status,
         }
         return self.body
 
 
-async def test_the_echo_of_a_status_does_not_cut_the_backoff_of_an_outage_short() -> None:
-    registry, api = Outage(), Api(server(finalizers=(FINALIZER,)))
-    objects = Objects()
+def reconciler_of(registry: Outage, api: Api, objects: Objects) -> Reconciler:
     queue: WorkQueue[EntityRef] = WorkQueue()
-    reconciler = Reconciler(
+    return Reconciler(
         cast("Registry", registry),
         api,
         objects,
@@ -75,6 +76,22 @@ async def test_the_echo_of_a_status_does_not_cut_the_backoff_of_an_outage_short(
         announce=lambda _before, _after: None,
         publication=Publication(RequiredBrokers(), MemoryCheckpoints(), queue.add),
     )
+
+
+async def test_a_status_never_lands_on_the_next_object_of_that_name() -> None:
+    registry, api = Outage(), Api(server(finalizers=(FINALIZER,)))
+    objects = Objects()
+    reconciler = reconciler_of(registry, api, objects)
+    objects.observe(REF, api.body)
+    api.body = created_anew = server(uid="u2", version=7)
+    await reconciler.process(REF)
+    assert api.body == created_anew, "what it says is left to the reconcile of its own"
+
+
+async def test_the_echo_of_a_status_does_not_cut_the_backoff_of_an_outage_short() -> None:
+    registry, api = Outage(), Api(server(finalizers=(FINALIZER,)))
+    objects = Objects()
+    reconciler = reconciler_of(registry, api, objects)
     assert objects.observe(REF, api.body)
     await reconciler.process(REF)
     assert registry.asked == 1

@@ -23,6 +23,7 @@ from eatool.kube.contract import COMPONENT
 Body = dict[str, Any]
 
 MERGE_PATCH = "application/merge-patch+json"
+_JSON_PATCH = "application/json-patch+json"
 _PAGE = 500
 #: Seconds for one request; the client's own default, five minutes, would block a worker as long.
 TIMEOUT = 30.0
@@ -79,7 +80,7 @@ class Requests:
             self._observe(verb, resource, error.status)
             if error.status == HTTPStatus.NOT_FOUND:
                 return None
-            if error.status == HTTPStatus.CONFLICT:
+            if error.status == HTTPStatus.CONFLICT or _test_failed(error):
                 raise ApiConflict(f"{verb} {resource}: {error.reason}") from error
             raise ApiUnavailable(
                 f"{verb} {resource}: HTTP {error.status} {error.reason}", _retry_after(error)
@@ -114,16 +115,25 @@ class EntityApi(Requests):
             ),
         )
 
-    async def set_status(self, ref: EntityRef, status: Body) -> Body | None:
-        """Merge into the status; returns the object after it, ``None`` when it is gone."""
+    async def set_status(self, ref: EntityRef, uid: str, status: Body) -> Body | None:
+        """Replace the status of exactly this object, whatever its version.
+
+        Returns the object after it, or ``None`` when it is gone; raises :class:`ApiConflict` when
+        another object has its name by now. A merge patch could not say so: a custom resource's
+        status ignores ``metadata.uid``, and a resourceVersion would refuse every unrelated edit.
+        """
         kind = KINDS[ref.aggregate_type]
+        patch = [
+            {"op": "test", "path": "/metadata/uid", "value": uid},
+            {"op": "add", "path": "/status", "value": status},
+        ]
         return await self._changed(
             f"{kind.plural}/status",
             self._objects.patch_namespaced_custom_object_status(
                 *self._path(kind, ref),
-                {"status": status},
+                patch,
                 field_manager=COMPONENT,
-                _content_type=MERGE_PATCH,
+                _content_type=_JSON_PATCH,
                 _request_timeout=TIMEOUT,
             ),
         )
@@ -170,6 +180,11 @@ class EntityApi(Requests):
     @staticmethod
     def _path(kind: EntityKind, ref: EntityRef) -> tuple[str, str, str, str, str]:
         return kind.api_group, kind.api_version, ref.namespace, kind.plural, ref.name
+
+
+def _test_failed(error: ApiException) -> bool:
+    """A ``test`` of a JSON patch did not hold; an invalid object is a 422 with causes."""
+    return error.status == HTTPStatus.UNPROCESSABLE_ENTITY and "causes" not in str(error.body)
 
 
 def _retry_after(error: ApiException) -> float | None:

@@ -24,7 +24,6 @@ from eatool.kube.provenance import provenance_of, provenance_of_deletion
 from eatool.kube.published import Publication
 from eatool.kube.status import (
     deletion_status_of,
-    patch_between,
     paused_status_of,
     skipped_generations,
     status_of,
@@ -71,8 +70,8 @@ class StatusApi(Protocol):
         """Replace the finalizers of exactly this version of the object."""
         ...
 
-    async def set_status(self, ref: EntityRef, status: Body) -> Body | None:
-        """Merge into the status."""
+    async def set_status(self, ref: EntityRef, uid: str, status: Body) -> Body | None:
+        """Replace the status of exactly this object."""
         ...
 
 
@@ -220,11 +219,11 @@ class Reconciler:
     async def _report(self, ref: EntityRef, body: Body, status: Body) -> bool:
         """Write the status if it differs; whether it did."""
         old = body.get("status") or {}
-        patch = patch_between(old, self._publication.told(ref, old, status, _now()))
-        if not patch:
+        told = self._publication.told(ref, old, status, _now())
+        if told == old:
             self._publication.written(ref)
             return False
-        reported = await self._api.set_status(ref, patch)
+        reported = await self._api.set_status(ref, body["metadata"]["uid"], told)
         if reported is not None:
             self._publication.written(ref)
             self._objects.observe(ref, reported)

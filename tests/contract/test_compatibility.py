@@ -84,25 +84,48 @@ def _null(schema: Any) -> None:
     ],
 )
 def test_a_changed_schema_needs_a_version(
-    tmp_path: Path,
-    generated: Generated,
-    monkeypatch: pytest.MonkeyPatch,
-    change: Callable[[Any], None],
-    line: str,
+    contract: Contract, generated: Generated, change: Callable[[Any], None], line: str
+) -> None:
+    change(generated[NAME])
+    (complaint,) = compare(contract.schemas, generated).broken
+    assert complaint.startswith(f"{NAME}: schema changed\n  {line}")
+
+
+def test_the_command_says_what_to_do_and_overwrites_nothing(
+    tmp_path: Path, generated: Generated, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     assert run(tmp_path, "--update").exit_code == 0
     before = (tmp_path / "schemas" / f"{NAME}.json").read_text()
-    change(generated[NAME])
+    _limit(generated[NAME])
     monkeypatch.setattr(eatool.contract.cli, "generated_schemas", lambda: generated)
     for action in ("--check", "--update"):
         result = run(tmp_path, action)
         assert result.exit_code == 1
-        assert f"{NAME}: its schema changed" in result.output
-        assert line in result.output
+        assert f"{NAME}: schema changed" in result.output
         assert "eatool/domain/kinds/application.py" in result.output
-        assert "schema_version: ClassVar[int] = 2" in result.output
+        assert "ApplicationCreated: schema_version: ClassVar[int] = 2" in result.output
         assert 'Upcaster("ApplicationCreated", 1, ...)' in result.output
     assert (tmp_path / "schemas" / f"{NAME}.json").read_text() == before
+
+
+def test_a_change_of_many_types_is_told_once(generated: Generated) -> None:
+    before = copy.deepcopy(generated)
+    for name, (kind, _) in event_types().items():
+        if kind.kind == "Application":
+            _enum(generated[name])
+    (complaint,) = compare(before, generated).broken
+    assert complaint.count("properties.entity.properties.lifecycle.enum:") == 1
+    assert complaint.count("Upcaster(") == 7
+
+
+def test_what_has_no_version_may_only_grow(generated: Generated) -> None:
+    before = copy.deepcopy(generated)
+    generated["EventMetadata"]["properties"]["colour"] = {"type": "string"}
+    assert compare(before, generated).broken == ()
+    del generated["EventMetadata"]["properties"]["uid"]
+    (complaint,) = compare(before, generated).broken
+    assert complaint.startswith("EventMetadata: schema changed\n  properties.uid: is gone\n")
+    assert "no version of its own" in complaint
 
 
 def test_words_may_change(

@@ -8,7 +8,8 @@ can read what waits in queues, and nothing regenerates them.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping
+from collections import defaultdict
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
@@ -61,17 +62,18 @@ def read_schemas(directory: Path = SCHEMAS) -> dict[str, JsonObject]:
 
 def compare(published: Mapping[str, JsonObject], generated: Mapping[str, JsonObject]) -> Comparison:
     """Hold what is generated from the code against what was published."""
-    broken = list(_lost(published))
+    changed: dict[str, tuple[str, ...]] = {}
     missing, reworded = [], []
     for name, schema in generated.items():
         promised = published.get(name)
         if promised is None:
             missing.append(name)
-        elif found := list(changes(promised, schema)):
-            broken.append("\n".join((f"{name}: its schema changed", *found, _remedy(name))))
+        elif found := tuple(changes(promised, schema)):
+            changed[name] = found
         elif promised != schema:
             reworded.append(name)
-    return Comparison(tuple(broken), tuple(missing), tuple(reworded))
+    broken = (*_lost(published), *_changed(changed))
+    return Comparison(broken, tuple(missing), tuple(reworded))
 
 
 def write_schemas(directory: Path, schemas: Mapping[str, JsonObject]) -> None:
@@ -149,18 +151,34 @@ def _lost(published: Mapping[str, JsonObject]) -> Iterator[str]:
         yield f"{name}: no event of this release; delete its schema only with the event itself"
 
 
-def _remedy(name: str) -> str:
-    if name not in event_types():
-        return (
-            "  It has no version of its own: take the change back, or make it an optional member."
+def _changed(changed: Mapping[str, tuple[str, ...]]) -> Iterator[str]:
+    """One complaint per kind: what changed, said once for all types alike, and what to do."""
+    by_kind: dict[str, list[str]] = defaultdict(list)
+    for name in changed:
+        by_kind[event_types()[name][0].kind if name in event_types() else name].append(name)
+    for names in by_kind.values():
+        alike: dict[tuple[str, ...], list[str]] = defaultdict(list)
+        for name in names:
+            alike[changed[name]].append(name)
+        found = (
+            f"{', '.join(same)}: schema changed\n" + "\n".join(it) for it, same in alike.items()
         )
-    kind, event = event_types()[name]
-    type_, version = split(name)
+        yield "\n".join((*found, *_remedy(names)))
+
+
+def _remedy(names: Sequence[str]) -> Iterator[str]:
+    if names[0] not in event_types():
+        yield "It has no version of its own: take the change back, or make it an optional member."
+        return
+    kind, event = event_types()[names[0]]
     module = event.__module__.replace(".", "/")
-    return (
-        f"  Consumers rely on {name}. Publish a new version: in {module}.py set\n"
-        f"  `schema_version: ClassVar[int] = {version + 1}` in class {type_} and add "
-        f'Upcaster("{type_}", {version}, ...)\n'
-        f"  to the upcasters of {kind.kind}; then run `eatool asyncapi --update`.\n"
-        f"  If {name} was never released, delete its schema file and run that."
-    )
+    yield "Consumers rely on what was published. Publish new versions beside it: in"
+    yield f"{module}.py set schema_version in the class and add the steps to {kind.kind}:"
+    for name in names:
+        type_, version = split(name)
+        yield (
+            f"  {type_}: schema_version: ClassVar[int] = {version + 1}, "
+            f'Upcaster("{type_}", {version}, ...)'
+        )
+    yield "and a Downcaster for each where a broker pins the older version. Then run"
+    yield "`eatool asyncapi --update`. Never released? Delete the schema files and run that."

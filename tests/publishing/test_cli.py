@@ -1,37 +1,55 @@
 from __future__ import annotations
 
 import json
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
-from click.testing import CliRunner
+from click.testing import CliRunner, Result
+from tests.publishing.support import Writer, stream
 
-from eatool.publishing.checkpoints import ParkedStream
+from eatool.publishing.checkpoints import Cursor, ParkedStream
 from eatool.publishing.checkpoints_sql import SqlCheckpoints
 from eatool.publishing.cli import relay
-from eatool.publishing.configured import DESTINATION
 from eatool.store.sql import migrate
 from eatool.store.sql.engine import open_engine
+from eatool.store.sql.log import SqlEventStore
+
+PARKED = ParkedStream(
+    "application/shop/a", 3, 7, 2, "too large", 1, datetime(2026, 1, 1, tzinfo=UTC)
+)
 
 
 @pytest.fixture
-def url(tmp_path: Path) -> str:
+def empty(tmp_path: Path) -> str:
     url = f"sqlite:///{tmp_path / 'log.db'}"
     engine = open_engine(url)
     migrate.upgrade(engine)
-    checkpoints = SqlCheckpoints(engine)
-    checkpoints.claim(DESTINATION, "pod-1", lease=15)
-    time = datetime(2026, 1, 1, tzinfo=UTC)
-    checkpoints.park(
-        DESTINATION, "pod-1", 1, ParkedStream("application/shop/a", 3, 7, 2, "too large", 1, time)
-    )
     engine.dispose()
     return url
 
 
+def serve(url: str, *destinations: str) -> None:
+    engine = open_engine(url)
+    checkpoints = SqlCheckpoints(engine)
+    for name in destinations:
+        checkpoints.claim(name, "pod-1", lease=15)
+    checkpoints.park(destinations[0], "pod-1", 1, PARKED)
+    engine.dispose()
+
+
+@pytest.fixture
+def url(empty: str) -> str:
+    serve(empty, "events")
+    return empty
+
+
+def invoke(*arguments: str) -> Result:
+    return CliRunner().invoke(relay, arguments)
+
+
 def run(*arguments: str) -> str:
-    result = CliRunner().invoke(relay, arguments)
+    result = invoke(*arguments)
     assert result.exit_code == 0, result.output
     return result.output
 
@@ -39,10 +57,29 @@ def run(*arguments: str) -> str:
 def test_status(url: str) -> None:
     (row,) = json.loads(run("status", "--store", url, "--output", "json"))
     assert row == {
-        "destination": DESTINATION, "position": 0, "head": 0, "behind": 0,
-        "owners": ["pod-1"], "parked": 1,
+        "destination": "events", "position": 0, "head": 0, "lag_events": 0,
+        "behind_seconds": 0.0, "owners": ["pod-1"], "parked": 1,
     }  # fmt: skip
     assert "pod-1" in run("status", "--store", url)
+
+
+def test_lag_counts_what_lies_beyond_the_cursors_and_says_how_old_it_is(url: str) -> None:
+    long_ago = datetime.now(UTC) - timedelta(hours=1)
+    store = SqlEventStore(open_engine(url), clock=lambda: long_ago)
+    Writer(store).write(map(stream, range(5)))
+    first, *_ = store.read_stored(limit=1)
+    moved = [Cursor(first.partition, first.position, 1)]
+    SqlCheckpoints(store.engine).save("events", "pod-1", moved)
+    store.close()
+    (row,) = json.loads(run("status", "--store", url, "--output", "json"))
+    assert (row["position"], row["head"], row["lag_events"]) == (0, 5, 4)
+    assert row["behind_seconds"] >= 3600
+
+
+def test_nothing_was_published_yet(empty: str) -> None:
+    assert run("status", "--store", empty) == "no destinations yet\n"
+    assert json.loads(run("status", "--store", empty, "--output", "json")) == []
+    assert "no destinations yet" in invoke("parked", "--store", empty).output
 
 
 def test_parked_and_unpark(url: str) -> None:
@@ -55,6 +92,41 @@ def test_parked_and_unpark(url: str) -> None:
 
 
 def test_unknown_stream_is_an_error(url: str) -> None:
-    result = CliRunner().invoke(relay, ["unpark", "application/shop/b", "--store", url])
+    result = invoke("unpark", "application/shop/b", "--store", url)
     assert result.exit_code == 1
     assert "not parked" in result.output
+
+
+def test_one_of_several_destinations_must_be_named(empty: str) -> None:
+    serve(empty, "events", "audit")
+    result = invoke("parked", "--store", empty)
+    assert result.exit_code == 2
+    assert "--destination must be one of audit, events" in result.output
+    assert "too large" in run("parked", "--store", empty, "--destination", "events")
+    assert "nothing is parked" in run("parked", "--store", empty, "--destination", "audit")
+    result = invoke("parked", "--store", empty, "--destination", "adit")
+    assert "there is no destination adit; there are audit, events" in result.output
+
+
+def test_a_destination_is_forgotten_only_when_nobody_serves_it(url: str) -> None:
+    result = invoke("forget", "events", "--yes", "--store", url)
+    assert result.exit_code == 1
+    assert "a process serves destination events" in result.output
+    engine = open_engine(url)
+    SqlCheckpoints(engine).leave("events", "pod-1")
+    engine.dispose()
+    assert invoke("forget", "events", "--store", url).exit_code == 1, "asks first"
+    assert run("forget", "events", "--yes", "--store", url) == "events: forgotten\n"
+    assert run("status", "--store", url) == "no destinations yet\n"
+    assert invoke("forget", "events", "--yes", "--store", url).exit_code == 1
+
+
+def test_without_a_store_the_variable_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("EATOOL_STORE_URL", raising=False)
+    assert "EATOOL_STORE_URL" in invoke("status").output
+
+
+def test_a_missing_file_is_not_created(tmp_path: Path) -> None:
+    file = tmp_path / "typo.db"
+    assert "there is no file" in invoke("status", "--store", f"sqlite:///{file}").output
+    assert not file.exists()

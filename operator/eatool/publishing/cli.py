@@ -3,7 +3,11 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import asdict
+from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any
 
 import click
@@ -12,15 +16,27 @@ from rich.console import Console
 from rich.table import Table
 
 from eatool.publishing.checkpoints_sql import SqlCheckpoints
-from eatool.publishing.configured import DESTINATION
+from eatool.publishing.lag import LagReader
+from eatool.store.port import StoreError
 from eatool.store.sql.engine import open_engine
+from eatool.store.sql.errors import Errors
 from eatool.store.sql.log import SqlEventStore
 
 _store = click.option(
-    "--store", "url", envvar="EATOOL_STORE_URL", required=True, help="URL of the event store."
+    "--store",
+    "url",
+    envvar="EATOOL_STORE_URL",
+    show_envvar=True,
+    required=True,
+    metavar="URL",
+    help="sqlite:///path or postgresql://user@host/database.",
 )
-_destination = click.option("--destination", default=DESTINATION, show_default=True)
-_output = click.option("--output", type=click.Choice(["table", "json"]), default="table")
+_destination = click.option(
+    "--destination",
+    metavar="NAME",
+    help="EventBroker, replay/NAME, or default for `eatool apply`; needed when there are several.",
+)
+_output = click.option("--output", "-o", type=click.Choice(["table", "json"]), default="table")
 
 
 @click.group()
@@ -32,34 +48,34 @@ def relay() -> None:
 @_store
 @_output
 def status(url: str, output: str) -> None:
-    """Show how far each destination has got."""
-    store = SqlEventStore(open_engine(url))
-    checkpoints = SqlCheckpoints(open_engine(url))
-    head = store.head().position
-    rows = []
-    for name in checkpoints.destinations():
-        cursors = checkpoints.cursors(name)
-        position = min(cursor.position for cursor in cursors)
-        rows.append(
-            {
-                "destination": name,
-                "position": position,
-                "head": head,
-                "behind": head - position,
-                "owners": sorted({cursor.owner for cursor in cursors if cursor.owner}),
-                "parked": len(checkpoints.parked(name)),
-            }
-        )
-    _show(rows, output, "destination", "position", "head", "behind", "owners", "parked")
+    """Show how far each destination has got.
+
+    Behind is the age in seconds of the oldest event that is still to be published.
+    """
+    with _opened(url) as (store, checkpoints):
+        reader = LagReader(store, checkpoints)
+        rows = [_standing(reader, checkpoints, name) for name in checkpoints.destinations()]
+    if not rows and output == "table":
+        click.echo("no destinations yet")
+        return
+    _show(
+        rows, output,
+        "destination", "position", "head", "lag_events", "behind_seconds", "owners", "parked",
+    )  # fmt: skip
 
 
 @relay.command()
 @_store
 @_destination
 @_output
-def parked(url: str, destination: str, output: str) -> None:
+def parked(url: str, destination: str | None, output: str) -> None:
     """List streams that are passed over, and why."""
-    rows = [asdict(stream) for stream in SqlCheckpoints(open_engine(url)).parked(destination)]
+    with _opened(url) as (_, checkpoints):
+        name = _known(checkpoints, destination)
+        rows = [asdict(stream) for stream in checkpoints.parked(name)]
+    if not rows and output == "table":
+        click.echo(f"nothing is parked for destination {name}")
+        return
     _show(
         rows, output, "stream_id", "first_position", "attempts", "parked_at", "resend_requested",
         "reason",
@@ -70,11 +86,84 @@ def parked(url: str, destination: str, output: str) -> None:
 @click.argument("stream")
 @_store
 @_destination
-def unpark(stream: str, url: str, destination: str) -> None:
+def unpark(stream: str, url: str, destination: str | None) -> None:
     """Send what was passed over of STREAM (type/namespace/name), then go on with it."""
-    if not SqlCheckpoints(open_engine(url)).request_resend(destination, stream):
-        raise click.ClickException(f"{stream} is not parked for destination {destination}")
+    with _opened(url) as (_, checkpoints):
+        name = _known(checkpoints, destination)
+        if not checkpoints.request_resend(name, stream):
+            raise click.ClickException(f"{stream} is not parked for destination {name}")
     click.echo(f"{stream}: the relay will send what was passed over within a few seconds")
+
+
+@relay.command()
+@click.argument("name")
+@_store
+@click.confirmation_option("--yes", prompt="A destination of this name will start anew. Forget it?")
+def forget(name: str, url: str) -> None:
+    """Remove the checkpoint and the parked streams of destination NAME.
+
+    Refused while a process serves it: delete its EventBroker first.
+    """
+    with _opened(url) as (_, checkpoints):
+        _known(checkpoints, name)
+        if not checkpoints.forget(name):
+            raise click.ClickException(
+                f"a process serves destination {name}: delete its EventBroker and wait until the "
+                "lease has ended"
+            )
+    click.echo(f"{name}: forgotten")
+
+
+@contextmanager
+def _opened(url: str) -> Iterator[tuple[SqlEventStore, SqlCheckpoints]]:
+    """The log at a URL and its checkpoints; database trouble ends the command with one line."""
+    try:
+        engine = open_engine(url)
+    except Exception as error:
+        raise click.UsageError(f"--store: {error}") from error
+    file = engine.url.database
+    if engine.dialect.name == "sqlite" and file and not Path(file).exists():
+        raise click.ClickException(f"--store: there is no file {file}")
+    store = SqlEventStore(engine)
+    errors = Errors(engine)
+    try:
+        yield store, SqlCheckpoints(engine)
+    except StoreError as error:
+        raise click.ClickException(str(error)) from error
+    except errors.types as error:
+        raise click.ClickException(str(errors.translate(error))) from error
+    finally:
+        store.close()
+
+
+def _known(checkpoints: SqlCheckpoints, destination: str | None) -> str:
+    """The destination that was meant."""
+    names = checkpoints.destinations()
+    if not names:
+        raise click.ClickException("no destinations yet")
+    if destination is None and len(names) == 1:
+        return names[0]
+    if destination is None:
+        raise click.UsageError(f"--destination must be one of {', '.join(names)}")
+    if destination not in names:
+        raise click.ClickException(
+            f"there is no destination {destination}; there are {', '.join(names)}"
+        )
+    return destination
+
+
+def _standing(reader: LagReader, checkpoints: SqlCheckpoints, name: str) -> dict[str, Any]:
+    lag = reader.lag(name)
+    behind = 0.0 if lag.oldest is None else (datetime.now(UTC) - lag.oldest).total_seconds()
+    return {
+        "destination": name,
+        "position": lag.position,
+        "head": lag.head,
+        "lag_events": lag.events,
+        "behind_seconds": round(max(0.0, behind), 1),
+        "owners": sorted({each.owner for each in checkpoints.cursors(name) if each.owner}),
+        "parked": len(lag.parked),
+    }
 
 
 def _show(rows: list[dict[str, Any]], output: str, *columns: str) -> None:
@@ -88,4 +177,6 @@ def _show(rows: list[dict[str, Any]], output: str, *columns: str) -> None:
 
 
 def _text(value: object) -> str:
+    if isinstance(value, datetime):
+        return value.isoformat(timespec="seconds").replace("+00:00", "Z")
     return ", ".join(map(str, value)) if isinstance(value, list) else str(value)

@@ -1,4 +1,6 @@
-"""What every publisher does, shown on the in-memory twin and on real Mosquitto sessions."""
+"""What every publisher does, shown on the in-memory twin, on real Mosquitto sessions, and with the
+real client library of Solace on a stand-in of its broker.
+"""
 
 from __future__ import annotations
 
@@ -11,15 +13,20 @@ from typing import TypeVar
 import pytest
 from tests.plugins.certificates import Certificates
 from tests.plugins.mosquitto import BrokerFactory
+from tests.plugins.solace import MakeSolaceProcess
 
+from eatool.dev.smf.process import TlsFiles
 from eatool.publishing.memory import MemoryBroker
 from eatool.publishing.mqtt import MqttPublisher
 from eatool.publishing.mqtt_options import MqttOptions
 from eatool.publishing.port import Message, Publisher, SessionLost
+from eatool.publishing.solace import SolacePublisher
+from eatool.publishing.solace_options import SolaceOptions
 from eatool.publishing.tls import TlsOptions
 
 T = TypeVar("T")
-VARIANTS = ("memory", "mqtt5", "mqtt311", "mqtt5-tls", "mqtt5-qos2", "mqtt5-receive-maximum")
+MQTT = ("mqtt5", "mqtt311", "mqtt5-tls", "mqtt5-qos2", "mqtt5-receive-maximum")
+SOLACE = ("solace", "solace-tls", "solace-direct", "solace-window")
 
 
 @dataclass
@@ -31,11 +38,17 @@ class Setup:
     start: Callable[[], None]
 
 
-@pytest.fixture(params=VARIANTS)
+@pytest.fixture(params=("memory", *MQTT, *SOLACE))
 def setup(request: pytest.FixtureRequest) -> Setup:
-    if request.param == "memory":
-        twin = MemoryBroker()
-        return Setup(twin.publisher, twin.stop, twin.start)
+    if request.param in MQTT:
+        return mqtt(request)
+    if request.param in SOLACE:
+        return solace(request)
+    twin = MemoryBroker()
+    return Setup(twin.publisher, twin.stop, twin.start)
+
+
+def mqtt(request: pytest.FixtureRequest) -> Setup:
     make: BrokerFactory = request.getfixturevalue("make_mosquitto")
     certificates: Certificates | None = None
     tls = None
@@ -59,6 +72,26 @@ def setup(request: pytest.FixtureRequest) -> Setup:
         qos=2 if request.param == "mqtt5-qos2" else 1,
     )
     return Setup(lambda: MqttPublisher(options), broker.kill, broker.start)
+
+
+def solace(request: pytest.FixtureRequest) -> Setup:
+    make: MakeSolaceProcess = request.getfixturevalue("make_solace_process")
+    tls, files = None, None
+    if request.param == "solace-tls":
+        made: Certificates = request.getfixturevalue("certificates")
+        tls = TlsOptions(made.ca, made.client, made.client_key, "broker.test")
+        files = TlsFiles(made.server, made.server_key, made.ca)
+    broker = make(tls=files)
+    options = SolaceOptions(
+        "127.0.0.1",
+        broker.port,
+        tls=tls,
+        username=None if tls else "eatool",
+        password=None if tls else "eatool",
+        delivery_mode="direct" if request.param == "solace-direct" else "persistent",
+        window=7 if request.param == "solace-window" else 200,
+    )
+    return Setup(lambda: SolacePublisher(options), broker.kill, broker.start)
 
 
 def message(number: int, *, size: int = 100) -> Message:

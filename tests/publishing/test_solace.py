@@ -166,19 +166,28 @@ async def test_topics_that_the_client_library_mistakes_never_reach_it(
     assert [stored.topic for stored in broker.stored()] == [longest]
 
 
-async def test_messages_too_large_for_us_for_the_library_and_for_the_broker(
+async def test_messages_too_large_for_us_and_for_the_broker(broker: SmfBroker) -> None:
+    broker.limits = Limits(message_bytes=1000)
+    async with session(broker, max_message_size=2000) as publisher:
+        with pytest.raises(PermanentPublishError, match="3000 bytes is too large"):
+            await within(publisher.publish(message(1, payload=b"x" * 3000)))
+        with pytest.raises(PermanentPublishError, match="MESSAGE_TOO_LARGE"):
+            await within(publisher.publish(message(2, payload=b"x" * 1500)))
+        await within(publisher.publish(message(3)))
+    assert [stored.application_message_id for stored in broker.stored()] == ["event-3"]
+
+
+async def test_refusals_that_the_library_does_not_explain_end_the_session(
     broker: SmfBroker,
 ) -> None:
-    broker.limits = Limits(message_bytes=1000, announced_message_bytes=2000)
-    async with session(broker, max_message_size=4000) as publisher:
-        with pytest.raises(PermanentPublishError, match="5000 bytes is too large"):
-            await within(publisher.publish(message(1, payload=b"x" * 5000)))
-        with pytest.raises(PublishError, match="client library refused"):
-            await within(publisher.publish(message(2, payload=b"x" * 3000)))
-        with pytest.raises(PermanentPublishError, match="MESSAGE_TOO_LARGE"):
-            await within(publisher.publish(message(3, payload=b"x" * 1500)))
-        await within(publisher.publish(message(4)))
-    assert [stored.application_message_id for stored in broker.stored()] == ["event-4"]
+    """A closed publisher flow looks no different from a message it does not want."""
+    async with session(broker) as publisher:
+        await within(publisher.publish(message(1)))
+        broker.close_publisher_flows()
+        answer = publisher.publish(message(2))
+        with pytest.raises(SessionLost):
+            await within(answer)
+        assert "cannot publish" in str(await within(asyncio.ensure_future(publisher.lost())))
 
 
 # -- refused sessions ------------------------------------------------------------------------
@@ -236,7 +245,7 @@ async def test_unknown_host() -> None:
 
 
 async def test_silent_broker_is_given_up(broker: SmfBroker) -> None:
-    broker.faults.silent = True
+    broker.silence()
     assert "in time" in await refusal(options_of(broker, connect_timeout=1.0))
 
 
@@ -277,14 +286,14 @@ async def test_vpn_shutdown_ends_the_session(broker: SmfBroker) -> None:
 
 async def test_hanging_broker_is_noticed_without_messages(broker: SmfBroker) -> None:
     async with session(broker, keepalive=0.5) as publisher:
-        broker.faults.silent = True
+        broker.silence()
         lost = await within(asyncio.ensure_future(publisher.lost()))
         assert "session lost" in str(lost)
 
 
 async def test_closing_does_not_wait_for_a_hanging_broker(broker: SmfBroker) -> None:
     async with session(broker, close_timeout=0.5) as publisher:
-        broker.faults.silent = True
+        broker.silence()
         answer = publisher.publish(message())
         async with asyncio.timeout(3):
             await publisher.close()

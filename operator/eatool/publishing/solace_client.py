@@ -162,7 +162,10 @@ class ClientThread(threading.Thread):
                 self._bridge.answered(number, SessionLost("not connected"))
                 return
             except Exception as error:
-                self._bridge.answered(number, _refused_by_client(error))
+                # No word why: most likely the broker has closed the publisher flow, which the
+                # library neither reports nor opens again, while the connection stays up.
+                reason = f"the client library cannot publish: {type(error).__name__}: {error}"
+                self._bridge.lost(SessionLost(f"{self._options.address}: {reason}"))
                 return
             else:
                 return
@@ -227,11 +230,6 @@ class _Readiness:
 MessagePublishReceiptListener.register(_Receipts)
 ServiceInterruptionListener.register(_Interruptions)
 PublisherReadinessListener.register(_Readiness)
-
-
-def _refused_by_client(error: Exception) -> PublishError:
-    """A refusal without the broker; the library does not say whether it will last."""
-    return PublishError(f"the client library refused the message: {type(error).__name__}: {error}")
 
 
 def _release(service: Any) -> None:

@@ -28,7 +28,8 @@ class SolaceOptions:
         delivery_mode: ``persistent`` waits until the broker has stored a message; ``direct`` is
             "handed to the client library", which loses messages when the connection breaks.
         window: messages without an answer at one time; what is more waits here.
-        max_message_size: payloads above it are refused before the client library sees them.
+        max_message_size: payloads above it are refused before the client library sees them, which
+            would not say why it refuses; a broker takes 30 MiB at most.
         keepalive: the session ends after three of these without a sign of the broker.
         connect_timeout, close_timeout: how long to wait for the client library.
 

@@ -61,7 +61,7 @@ _TRANSIENT_WORDS: Final = re.compile(
 
 
 def rejection(error: BaseException) -> PublishError:
-    """The error for a receipt that says "not stored", or for a refusal by the library itself.
+    """The error for a receipt that says "not stored".
 
     Without a sub-code the broker did not answer at all: the publisher was taken down.
     """

@@ -18,6 +18,7 @@ from eatool.publishing.cloudevents import (
     auth_type,
     context_attributes,
 )
+from eatool.publishing.port import Delivery
 from eatool.publishing.topics import TopicTemplate
 from eatool.store.encoding import StoredEvent, Upcast, newest
 from eatool.store.memory import MemoryEventStore
@@ -122,6 +123,39 @@ def test_what_a_newer_release_wrote_goes_out_as_written(
         raise unknown(type_)
 
     assert structured(recorded, upcast) == structured(recorded)
+
+
+def test_plain_json_is_flat(recorded: StoredEvent) -> None:
+    message = CloudEventsEncoder(TopicTemplate(), ContentMode.JSON)(recorded)
+    assert (message.content_type, message.attributes) == ("application/json", {})
+    body, envelope = orjson.loads(message.payload), structured(recorded)
+    assert body == {
+        "id": str(recorded.event_id),
+        "type": "ApplicationCreated.v1",
+        "stream": "application/shop/app-1",
+        "sequence": 1,
+        "position": 1,
+        "time": envelope["time"],
+        "recordedTime": envelope["recordedtime"],
+        "actor": "jane@example.com",
+        "data": envelope["data"],
+    }
+
+
+@pytest.mark.parametrize("mode", ContentMode)
+def test_messages_tell_what_they_belong_to(recorded: StoredEvent, mode: ContentMode) -> None:
+    encode = CloudEventsEncoder(TopicTemplate(), mode)
+    assert encode(recorded).correlation_id == str(recorded.correlation_id)
+    assert encode(recorded._replace(correlation_id=None)).correlation_id is None
+
+
+def test_delivery_follows_the_event_type(recorded: StoredEvent) -> None:
+    general, special = Delivery(ttl=60), Delivery(ttl=5, priority=9)
+    encode = CloudEventsEncoder(
+        TopicTemplate(), delivery=general, delivery_of={"ApplicationDeleted": special}
+    )
+    assert encode(recorded).delivery is general
+    assert encode(recorded._replace(type="ApplicationDeleted.v7")).delivery is special
 
 
 @pytest.mark.parametrize(

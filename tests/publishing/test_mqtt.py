@@ -32,6 +32,7 @@ from eatool.publishing.mqtt_options import (
 )
 from eatool.publishing.mqtt_reasons import refusal
 from eatool.publishing.port import (
+    Delivery,
     Message,
     PermanentPublishError,
     SessionLost,
@@ -256,3 +257,28 @@ async def test_server_certificate_is_verified(
     missing = MqttOptions("127.0.0.1", broker.port, tls=TlsOptions(Path("/nowhere/ca.pem")))
     with pytest.raises(SessionLost, match="FileNotFoundError"):
         await publish(missing)
+
+
+async def test_retained_message_waits_for_new_subscribers_and_expires(mosquitto: Mosquitto) -> None:
+    options = MqttOptions("127.0.0.1", mosquitto.port, retain=True)
+    kept, gone = message(topic="eatool/kept"), message(topic="eatool/gone")
+    kept.delivery, gone.delivery = Delivery(ttl=3600), Delivery(ttl=1)
+    await publish(options, kept, gone)
+    await asyncio.sleep(2.1)  # Mosquitto counts whole seconds
+    subscriber = Subscriber(mosquitto.port)
+    await until(lambda: bool(subscriber.messages))
+    subscriber.close()
+    (seen,) = subscriber.messages
+    assert (seen.topic, seen.retain) == ("eatool/kept", True)
+    assert 3590 < vars(seen.properties)["MessageExpiryInterval"] < 3600
+
+
+async def test_nothing_is_retained_unless_asked_for(mosquitto: Mosquitto) -> None:
+    for version in ("5", "3.1.1"):
+        await publish(MqttOptions("127.0.0.1", mosquitto.port, version=version), message())
+    subscriber = Subscriber(mosquitto.port)
+    live = message(topic="eatool/live")
+    await publish(MqttOptions("127.0.0.1", mosquitto.port), live)
+    await until(lambda: bool(subscriber.messages))
+    subscriber.close()
+    assert [seen.topic for seen in subscriber.messages] == ["eatool/live"]

@@ -6,6 +6,9 @@ from hypothesis import strategies as st
 
 from eatool.domain.identity import EntityRef
 from eatool.publishing.topics import (
+    MQTT_LIMITS,
+    SOLACE_LIMITS,
+    TopicLimits,
     TopicTemplate,
     TopicTemplateError,
     TopicTooLong,
@@ -80,3 +83,33 @@ def test_length_is_counted_in_bytes() -> None:
     assert len(template.topic(EntityRef("t", "n", "x" * 65_535), "E.v1")) == 65_535
     with pytest.raises(TopicTooLong, match="65536 bytes"):
         template.topic(EntityRef("t", "n", "ü" * 32_768), "E.v1")
+
+
+def test_solace_takes_250_bytes() -> None:
+    template = TopicTemplate("{entity_id}", limits=SOLACE_LIMITS)
+    assert len(template.topic(EntityRef("t", "n", "x" * 250), "E.v1")) == 250
+    with pytest.raises(TopicTooLong, match="topic is 252 bytes long, the limit is 250"):
+        template.topic(EntityRef("t", "n", "ü" * 126), "E.v1")
+
+
+def test_solace_takes_128_levels() -> None:
+    TopicTemplate("a/" * 127 + "{entity_id}", limits=TopicLimits(65_535, 128))
+    with pytest.raises(TopicTemplateError, match="129 levels, the limit is 128"):
+        TopicTemplate("a/" * 128 + "{entity_id}", limits=TopicLimits(65_535, 128))
+
+
+def test_a_template_that_never_fits_is_refused() -> None:
+    with pytest.raises(TopicTemplateError, match="takes 251 bytes without its values"):
+        TopicTemplate("x" * 250 + "/{entity_id}", limits=SOLACE_LIMITS)
+    TopicTemplate("x" * 250 + "/{entity_id}", limits=MQTT_LIMITS)
+
+
+def test_a_prefix_comes_before_everything() -> None:
+    topic = TopicTemplate(env="prod", prefix="replay/2026-11").topic(REF, "ApplicationCreated.v1")
+    assert topic == "replay/2026-11/eatool/v1/prod/application/ApplicationCreated/webshop"
+
+
+@pytest.mark.parametrize("prefix", ["a/{env}", "a//b", "a/", "/a", "$a", "a/#"])
+def test_bad_prefixes_are_refused(prefix: str) -> None:
+    with pytest.raises(TopicTemplateError):
+        TopicTemplate(prefix=prefix)

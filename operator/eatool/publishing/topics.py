@@ -92,7 +92,7 @@ class TopicTemplate:
         _check_literal(whole, self.limits)
         # A literal ``%`` in the template stays as written; only values are encoded.
         env = encode_level(self.env).replace("{", "{{").replace("}", "}}")
-        object.__setattr__(self, "_render", self.template.replace("{env}", env))
+        object.__setattr__(self, "_render", whole.replace("{env}", env))
 
     def topic(self, ref: EntityRef, versioned_type: str) -> str:
         """Topic of one event; :class:`TopicTooLong` when it exceeds the limit in UTF-8."""

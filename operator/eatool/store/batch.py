@@ -55,7 +55,7 @@ def _check_ids(transaction: Transaction) -> None:
 class Batch:
     """Accepted events of one commit, chained onto ``head``.
 
-    ``rows`` and ``events`` hold them in position order once all transactions are decided.
+    ``events`` holds them in position order; :meth:`take_rows` gives out their rows.
     """
 
     def __init__(
@@ -68,7 +68,7 @@ class Batch:
         self.state = state
         state.position = head.position
         state.changed = Changed()
-        self.rows: list[StoredEvent] = []
+        self._rows: list[StoredEvent] = []
         self.events: list[RecordedEvent] = []
         self.position = head.position
         self.hash = head.hash
@@ -95,6 +95,11 @@ class Batch:
             self._place(append, payloads)
         return Appended(tuple(self.events[start:]))
 
+    def take_rows(self) -> list[StoredEvent]:
+        """Rows of the events accepted since the last call."""
+        rows, self._rows = self._rows, []
+        return rows
+
     def _recorded(self, transaction: Transaction) -> list[RecordedEvent]:
         ids = {event.event_id for append in transaction for event in append.events}
         mine = [event for event in self.events if event.event_id in ids]
@@ -108,7 +113,7 @@ class Batch:
             self.position += 1
             previous = self.hash
             self.hash = chain_hash(previous, self.position, self._time_text, body)
-            self.rows.append(
+            self._rows.append(
                 StoredEvent(
                     self.position,
                     stream_id,

@@ -50,8 +50,9 @@ class MemoryEventStore:
             self._state.asked = True
             commit = Batch(self.head(), self._state, self._clock(), self._find)
             outcomes = [commit.decide(each) for each in batch]
-            self._events.extend(commit.rows)
-        if commit.rows:
+            rows = commit.take_rows()
+            self._events.extend(rows)
+        if rows:
             self._listeners.wake(commit.position)
         return outcomes
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from datetime import datetime
 from typing import Protocol
 from uuid import UUID
@@ -37,6 +37,10 @@ class Backend(Protocol):
 
     def load(self, connection: Connection, wanted: Wanted, state: LogState) -> None:
         """Read what is wanted into the state, with statements newer than the lock."""
+        ...
+
+    def write_events(self, connection: Connection, parts: Iterable[Sequence[StoredEvent]]) -> None:
+        """Write events part by part; making a part needs no statement on the connection."""
         ...
 
     def write(

@@ -111,8 +111,8 @@ class Rows:
     added: Sequence[tuple[str, Reference]]
 
     @classmethod
-    def of(cls, batch: Batch) -> Rows:
-        """Of a batch whose transactions are all decided."""
+    def of(cls, batch: Batch, events: Sequence[StoredEvent]) -> Rows:
+        """Of a batch whose transactions are all decided, with the events not written yet."""
         state, changed = batch.state, batch.state.changed
         dropped: list[tuple[str, Reference]] = []
         added: list[tuple[str, Reference]] = []
@@ -121,7 +121,7 @@ class Rows:
             dropped += [(source, reference) for reference in before - references]
             added += [(source, reference) for reference in references - before]
         return cls(
-            events=batch.rows,
+            events=events,
             streams=list(changed.streams.items()),
             keys=[(key, state.keys[key]) for key in changed.keys],
             dropped=dropped,

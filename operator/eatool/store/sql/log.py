@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from datetime import datetime
 from functools import partial
 from typing import TypeVar
+from uuid import UUID
 
 from sqlalchemy import Connection, Engine
 
@@ -39,6 +40,10 @@ _T = TypeVar("_T")
 
 #: Deadlocks and serialization failures in a row before the caller hears of it.
 _ATTEMPTS = 5
+#: From this many transactions on, what is decided is written while the next part is being decided:
+#: the database works meanwhile, and a part stays in the processor's cache.
+_STREAMED_FROM = 8
+_PART = 16
 
 
 class SqlEventStore:
@@ -212,23 +217,41 @@ class SqlEventStore:
         commit: bool,
     ) -> tuple[list[Outcome], Head]:
         """Decide and write; outcomes and the new head (the same when nothing was written)."""
-        find = partial(self._find, connection)
+        found: dict[UUID, StoredEvent] = {}
         suspects = accepted if check_ids else behind(accepted, state)
         if suspects:
             rows = self._backend.by_ids(connection, event_ids(suspects))
+            found = {row.event_id: row for row in rows}
             state.recorded = {row.event_id: row.stream_id for row in rows}
-        batch = Batch(head, state, self._clock(), find)
-        outcomes = [batch.decide(each) for each in transactions]
-        if not batch.rows:
+        batch = Batch(head, state, self._clock(), partial(self._find, found))
+        outcomes: list[Outcome] = []
+        parts = self._decide(batch, transactions, outcomes)
+        if len(accepted) < _STREAMED_FROM:
+            events = [row for part in parts for row in part]
+        else:
+            events = []
+            self._backend.write_events(connection, parts)
+        if batch.position == head.position:
             return outcomes, head
         project = partial(self._project, connection, batch.events) if self._projections else None
         end = Head(batch.position, batch.hash, batch.recorded_at)
-        self._backend.write(connection, Rows.of(batch), end, project, commit=commit)
+        self._backend.write(connection, Rows.of(batch, events), end, project, commit=commit)
         return outcomes, end
 
-    def _find(self, connection: Connection, transaction: Transaction) -> list[RecordedEvent]:
+    @staticmethod
+    def _decide(
+        batch: Batch, transactions: Sequence[Encoded | StoreError], outcomes: list[Outcome]
+    ) -> Iterator[list[StoredEvent]]:
+        """Rows of the accepted events, part by part; an outcome of each transaction goes along."""
+        for start in range(0, len(transactions), _PART):
+            outcomes += map(batch.decide, transactions[start : start + _PART])
+            yield batch.take_rows()
+
+    def _find(
+        self, found: Mapping[UUID, StoredEvent], transaction: Transaction
+    ) -> list[RecordedEvent]:
         ids = [event.event_id for append in transaction for event in append.events]
-        return self._decode(self._backend.by_ids(connection, ids))
+        return self._decode(sorted(found[each] for each in ids if each in found))
 
     def _project(self, connection: Connection, events: Sequence[RecordedEvent]) -> None:
         for projection in self._projections:

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from datetime import UTC, datetime
-from typing import Any, Final, NamedTuple, cast
+from typing import Any, NamedTuple, cast
 from uuid import UUID
 
 import psycopg
@@ -15,9 +15,6 @@ from eatool.store.encoding import StoredEvent, time_text
 from eatool.store.port import LOOKBACK, Head
 from eatool.store.sql.backend import EVENT_COLUMNS
 from eatool.store.sql.changes import Rows, Wanted
-
-#: From this many rows on, COPY beats a pipelined INSERT in spite of its own round trip.
-COPY_FROM: Final = 8
 
 _COLUMNS = ", ".join(EVENT_COLUMNS)
 INSERT_EVENT = " ".join(
@@ -132,6 +129,15 @@ class PostgresqlBackend:
             answers = _ask(raw, wanted)
         _take(answers, state)
 
+    def write_events(self, connection: Connection, parts: Iterable[Sequence[StoredEvent]]) -> None:
+        """COPY beats a pipelined INSERT in spite of its own round trip.
+
+        The server takes in one part while the next is being made.
+        """
+        with _raw(connection).cursor() as cursor, cursor.copy(COPY_EVENTS) as copy:
+            for events in parts:
+                copy.write("".join(map(_copy_line, events)))
+
     def write(
         self,
         connection: Connection,
@@ -144,18 +150,15 @@ class PostgresqlBackend:
         """See :class:`~eatool.store.sql.backend.Backend`."""
         raw = _raw(connection)
         end = (head.position, head.hash, head.recorded_at)
-        few = len(rows.events) < COPY_FROM
-        if not few:
-            _copy(raw, rows.events)
         if project is not None:
             with raw.pipeline():
-                _put(raw, rows, with_events=few)
+                _put(raw, rows)
             project()
         with raw.pipeline():
             if project is not None:
                 raw.execute(_MOVE_HEAD, end)
             else:
-                _put(raw, rows, with_events=few, end=end)
+                _put(raw, rows, end=end)
             if commit:
                 raw.execute("COMMIT")
 
@@ -242,7 +245,6 @@ def _put(
     raw: psycopg.Connection[tuple[Any, ...]],
     rows: Rows,
     *,
-    with_events: bool,
     end: tuple[object, ...] | None = None,
 ) -> None:
     """Write the rows, and the head when ``end`` is given; in the caller's pipeline."""
@@ -250,9 +252,8 @@ def _put(
     if len(rows.events) == 1 and end is not None:
         cursor.execute(_PUT_ONE_AND_HEAD, (*rows.events[0], *end))
     else:
-        if with_events:
-            for event in rows.events:
-                cursor.execute(INSERT_EVENT, event)
+        for event in rows.events:
+            cursor.execute(INSERT_EVENT, event)
         if end is not None:
             cursor.execute(_MOVE_HEAD, end)
     if rows.streams:
@@ -265,11 +266,6 @@ def _put(
     if rows.added:
         added = [(source, *reference) for source, reference in rows.added]
         cursor.execute(_PUT_REFERENCES, _columns(added))
-
-
-def _copy(raw: psycopg.Connection[tuple[Any, ...]], events: Sequence[StoredEvent]) -> None:
-    with raw.cursor() as cursor, cursor.copy(COPY_EVENTS) as copy:
-        copy.write("".join([_copy_line(event) for event in events]))
 
 
 def _copy_line(event: StoredEvent) -> str:

@@ -134,6 +134,12 @@ class SqliteBackend:
         for source, name, target, hard in cursor.execute(_REFERENCES, (mine,)):
             state.put_reference(source, (name, target, bool(hard)))
 
+    def write_events(self, connection: Connection, parts: Iterable[Sequence[StoredEvent]]) -> None:
+        """See :class:`~eatool.store.sql.backend.Backend`."""
+        cursor = _cursor(connection)
+        for events in parts:
+            cursor.executemany(INSERT_EVENT, event_rows(events))
+
     def write(
         self,
         connection: Connection,
@@ -145,7 +151,8 @@ class SqliteBackend:
     ) -> None:
         """See :class:`~eatool.store.sql.backend.Backend`."""
         cursor = _cursor(connection)
-        cursor.executemany(INSERT_EVENT, event_rows(rows.events))
+        if rows.events:
+            cursor.executemany(INSERT_EVENT, event_rows(rows.events))
         if rows.streams:
             cursor.executemany(_PUT_STREAM, rows.streams)
         if rows.keys:

@@ -21,10 +21,10 @@ from eatool.store.port import Append, Appended, Outcome, StoreError, StoreUnavai
 MAX_BATCH: Final = 512
 #: Transactions that may wait; beyond it callers wait for room.
 MAX_WAITING: Final = 8192
-#: How long the worker waits for a loop to take over answers, so that callers run beside the next
-#: commit. Without it the worker keeps the interpreter and commits for the first caller alone;
-#: measured at 512 in flight, that costs a sixth (SQLite) to a third (PostgreSQL).
-HANDOVER_SECONDS: Final = 0.005
+#: How long the worker waits at most until the callers that it answered on a loop have run. Both
+#: need the interpreter: without the wait they take turns, and the next commit carries only the
+#: callers that were quick.
+HANDOVER_SECONDS: Final = 0.01
 #: Quiet time after writes before the store may tidy up, seconds.
 IDLE_SECONDS: Final = 5.0
 
@@ -182,12 +182,12 @@ class GroupCommit:
             else:
                 by_loop.setdefault(waiter.loop, []).append((waiter.future, outcome))
         for loop, settled in by_loop.items():
-            taken_over = threading.Event()
+            callers_ran = threading.Event()
             try:
-                loop.call_soon_threadsafe(_resolve, settled, taken_over)
+                loop.call_soon_threadsafe(_resolve, loop, settled, callers_ran)
             except RuntimeError:  # the loop is closed, nobody waits any more
                 continue
-            taken_over.wait(HANDOVER_SECONDS)
+            callers_ran.wait(HANDOVER_SECONDS)
 
     def _signal_room(self) -> None:
         if not self._room_waiters:
@@ -205,11 +205,13 @@ class GroupCommit:
 _Settled = tuple[_Answer, Outcome | Exception]
 
 
-def _resolve(settled: list[_Settled], taken_over: threading.Event) -> None:
-    taken_over.set()
+def _resolve(
+    loop: asyncio.AbstractEventLoop, settled: list[_Settled], callers_ran: threading.Event
+) -> None:
     for future, outcome in settled:
         if not future.done():
             future.set_result(outcome)
+    loop.call_soon(callers_ran.set)  # after the callers, whom the results have just scheduled
 
 
 def _open(room: asyncio.Future[None]) -> None:

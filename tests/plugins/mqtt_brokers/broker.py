@@ -14,8 +14,10 @@ from tests.plugins.mqtt_brokers.process import BrokerProcess
 
 USER: Final = "relay"
 PASSWORD: Final = "right"
-#: The only topics the user may publish to and subscribe to.
+#: Topics the user may publish to and subscribe to.
 ALLOWED: Final = "eatool/#"
+#: Topics the user may only subscribe to: who publishes there is refused, and it can be seen.
+READ_ONLY: Final = "denied/#"
 #: Bytes of one packet; of the payload alone where the broker counts that.
 MAX_PACKET: Final = 128 * 1024
 #: Unacknowledged messages, both ways, where the broker can be told.
@@ -75,6 +77,11 @@ class Broker(ABC):
         if not process.running:
             process.start()
         return port
+
+    @property
+    def alive(self) -> bool:
+        """Whether the process behind the plain listener still runs."""
+        return self.places[Listener.PLAIN].process.running
 
     def save(self) -> None:  # noqa: B027 - only those that store late have something to do
         """Have sessions and subscriptions written to disk now."""

@@ -20,6 +20,7 @@ from tests.plugins.mqtt_brokers.broker import (
     ALLOWED,
     MAX_PACKET,
     PASSWORD,
+    READ_ONLY,
     RECEIVE_MAXIMUM,
     USER,
     Broker,
@@ -91,9 +92,9 @@ class HiveMqBroker(Broker):
             "java", "-Xmx512m", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1",
             f"-Dhivemq.log.folder={self.folder / 'log'}",
             "-cp", _class_path() or "",
-            "HiveMq", str(self.folder), USER, PASSWORD, ALLOWED,
+            "HiveMq", str(self.folder), USER, PASSWORD, ALLOWED, READ_ONLY,
         ]  # fmt: skip
-        process = BrokerProcess(self.folder, command, ports.values(), patience=60)
+        process = BrokerProcess(self.folder, command, ports.values(), ready="started", patience=60)
         return {listener: Place(process, port) for listener, port in ports.items()}
 
     def _tls_listener(self, port: int, client_certificates: str) -> str:

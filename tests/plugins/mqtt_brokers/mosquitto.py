@@ -15,6 +15,7 @@ from tests.plugins.mqtt_brokers.broker import (
     ALLOWED,
     MAX_PACKET,
     PASSWORD,
+    READ_ONLY,
     RECEIVE_MAXIMUM,
     USER,
     Broker,
@@ -53,7 +54,9 @@ class MosquittoBroker(Broker):
         passwords.write_text(f"{USER}:{PASSWORD}\n")
         hasher = _binary().parent.parent / "bin" / "mosquitto_passwd"
         subprocess.run([hasher, "-U", passwords], check=True)
-        (folder / "acl").write_text(f"user {USER}\ntopic readwrite {ALLOWED}\n")
+        (folder / "acl").write_text(
+            f"user {USER}\ntopic readwrite {ALLOWED}\ntopic read {READ_ONLY}\n"
+        )
         ports = {listener: free_port(None) for listener in Listener}
         tls = f"cafile {files.ca}\ncertfile {files.server}\nkeyfile {files.server_key}\n"
         (folder / "mosquitto.conf").write_text(
@@ -65,7 +68,7 @@ class MosquittoBroker(Broker):
             f"listener {ports[Listener.TLS]} 127.0.0.1\n{tls}"
             f"listener {ports[Listener.MUTUAL]} 127.0.0.1\n{tls}require_certificate true\n"
         )
-        command = [_binary(), "-c", folder / "mosquitto.conf"]
+        command = [str(_binary()), "-c", str(folder / "mosquitto.conf")]
         process = BrokerProcess(folder, command, ports.values())
         return {listener: Place(process, port) for listener, port in ports.items()}
 

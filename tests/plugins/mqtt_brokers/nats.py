@@ -66,7 +66,8 @@ class NatsBroker(Broker):
             f"mqtt {{ listen: '127.0.0.1:{port}', max_ack_pending: {RECEIVE_MAXIMUM}, {tls} }}\n"
             f"authorization {{ users: [ {{ user: '{USER}', password: '{PASSWORD}',\n"
             " permissions: {\n"
-            "  publish: ['eatool', 'eatool.>'], subscribe: ['eatool', 'eatool.>', '$MQTT.sub.>']\n"
+            "  publish: ['eatool.>'],\n"
+            "  subscribe: ['eatool.>', 'denied', 'denied.>', '$MQTT.sub.>']\n"
             "} } ] }\n"
         )
         command = [str(_binary()), "-c", str(folder / "nats.conf")]

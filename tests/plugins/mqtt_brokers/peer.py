@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import time
 from typing import Any, Final
 from uuid import uuid4
 
@@ -28,6 +29,13 @@ class Peer:
     """One connection that comes back by itself; with ``persistent`` the broker keeps its session.
 
     With ``acknowledge_later`` it acknowledges what it has received only when told to.
+
+    Attributes:
+        messages: what arrived, in order.
+        session_present: whether the broker still had the session at the last connect.
+        ended: how the last connection was lost or refused.
+        limits: MQTT 5 properties of the CONNACK.
+
     """
 
     def __init__(
@@ -42,6 +50,7 @@ class Peer:
         self.messages: list[MQTTMessage] = []
         self.session_present = False
         self.ended: str | None = None
+        self.limits: dict[str, Any] = {}
         self._port = port
         self._v5 = version == "5"
         self._persistent = persistent
@@ -52,24 +61,14 @@ class Peer:
         self._up = threading.Event()
         self._answered = threading.Event()
         self._granted: list[ReasonCode] = []
-        self._client = Client(
-            CallbackAPIVersion.VERSION2,
-            client_id=client_id or f"peer-{uuid4().hex[:12]}",
-            clean_session=None if self._v5 else not persistent,
-            protocol=MQTTProtocolVersion.MQTTv5 if self._v5 else MQTTProtocolVersion.MQTTv311,
-            manual_ack=acknowledge_later,
-        )
-        self._client.username_pw_set(USER, PASSWORD)
-        self._client.reconnect_delay_set(1, 1)
-        self._client.on_connect = self._on_connect
-        self._client.on_disconnect = self._on_disconnect
-        self._client.on_subscribe = self._on_subscribe
-        self._client.on_message = self._on_message
+        self._client_id = client_id or f"peer-{uuid4().hex[:12]}"
+        self._client = self._make_client()
 
     def connect(self) -> None:
         """Open the session; :class:`Refused` when that fails."""
         self._up.clear()
         self.ended = None
+        self._client = self._make_client()  # used again, paho leaves sockets open
         if self._v5:
             properties = Properties(PacketTypes.CONNECT)  # type: ignore[no-untyped-call]
             properties.SessionExpiryInterval = _SESSION_SECONDS if self._persistent else 0
@@ -102,9 +101,11 @@ class Peer:
             properties = Properties(PacketTypes.PUBLISH)  # type: ignore[no-untyped-call]
             properties.MessageExpiryInterval = expiry
         info = self._client.publish(topic, payload, 1, retain, properties)
-        info.wait_for_publish(_PATIENCE)
-        if not info.is_published():
-            raise Refused(self.ended or "no answer to PUBLISH")
+        deadline = time.monotonic() + _PATIENCE
+        while not info.is_published():
+            if self.ended is not None or time.monotonic() > deadline:
+                raise Refused(self.ended or "no answer to PUBLISH")
+            time.sleep(0.005)
 
     def acknowledge(self) -> None:
         """Acknowledge everything received on this connection, and wait until the broker knows.
@@ -133,12 +134,29 @@ class Peer:
         bodies = (orjson.loads(message.payload) for message in list(self.messages))
         return [(body["partitionkey"], int(body["sequence"]), body["id"]) for body in bodies]
 
+    def _make_client(self) -> Client:
+        client = Client(
+            CallbackAPIVersion.VERSION2,
+            client_id=self._client_id,
+            clean_session=None if self._v5 else not self._persistent,
+            protocol=MQTTProtocolVersion.MQTTv5 if self._v5 else MQTTProtocolVersion.MQTTv311,
+            manual_ack=self._acknowledge_later,
+        )
+        client.username_pw_set(USER, PASSWORD)
+        client.reconnect_delay_set(1, 1)
+        client.on_connect = self._on_connect
+        client.on_disconnect = self._on_disconnect
+        client.on_subscribe = self._on_subscribe
+        client.on_message = self._on_message
+        return client
+
     def _on_connect(
-        self, client: Client, _data: Any, flags: ConnectFlags, reason: ReasonCode, _properties: Any
+        self, client: Client, _data: Any, flags: ConnectFlags, reason: ReasonCode, properties: Any
     ) -> None:
         if reason.is_failure:
             self.ended = f"refused: {reason.getName()}"
             return
+        self.limits = {} if properties is None else vars(properties)
         self._unacknowledged.clear()  # of another connection: the broker sends them again
         self.session_present = flags.session_present
         if self._filter is not None:

@@ -29,32 +29,35 @@ class BrokerProcess:
         ports: Collection[int],
         *,
         environment: Mapping[str, str] | None = None,
+        ready: str = "",
         patience: float = 10.0,
     ) -> None:
-        """``patience`` in seconds, until every port answers."""
+        """``ready``: what it writes when open ports are not all; ``patience`` in seconds."""
         folder.mkdir(parents=True, exist_ok=True)
         self._ports = ports
         self._folder = folder
         self._command = command
         self._environment = environment or {}
+        self._ready = ready
         self._patience = patience
+        self._output = folder / "output"
         self._process: subprocess.Popen[bytes] | None = None
 
     @property
     def running(self) -> bool:
-        """Started, and not killed since."""
-        return self._process is not None
+        """Started, and not ended since."""
+        return self._process is not None and self._process.poll() is None
 
     def start(self) -> None:
-        """Return when every port takes connections; RuntimeError with the log's end if not."""
+        """Return when it is ready and every port open; RuntimeError with the log's end if not."""
+        before = self._output.stat().st_size if self._output.exists() else 0
         self._process = _SPAWNER.submit(self._spawn).result()
         deadline = time.monotonic() + self._patience
-        for port in self._ports:
-            while not _answers(port):
-                if self._process.poll() is not None or time.monotonic() > deadline:
-                    self.kill()
-                    raise RuntimeError(f"{self._command[0]} does not answer:\n{self._log_end()}")
-                time.sleep(0.02)
+        while not self._answers(before):
+            if self._process.poll() is not None or time.monotonic() > deadline:
+                self.kill()
+                raise RuntimeError(f"{self._command[0]} does not answer:\n{self._log_end()}")
+            time.sleep(0.02)
 
     def send_signal(self, what: signal.Signals) -> None:
         """To the process itself."""
@@ -69,7 +72,7 @@ class BrokerProcess:
             self._process = None
 
     def _spawn(self) -> subprocess.Popen[bytes]:
-        with (self._folder / "output").open("ab") as output:
+        with self._output.open("ab") as output:
             return subprocess.Popen(
                 self._command,
                 cwd=self._folder,
@@ -81,11 +84,15 @@ class BrokerProcess:
                 preexec_fn=end_with_parent(),  # noqa: PLW1509 - one prctl call, takes no lock
             )
 
+    def _answers(self, before: int) -> bool:
+        said = self._output.read_bytes()[before:].decode(errors="replace")
+        return self._ready in said and all(map(_is_open, self._ports))
+
     def _log_end(self) -> str:
-        return "\n".join((self._folder / "output").read_text(errors="replace").splitlines()[-15:])
+        return "\n".join(self._output.read_text(errors="replace").splitlines()[-15:])
 
 
-def _answers(port: int) -> bool:
+def _is_open(port: int) -> bool:
     try:
         socket.create_connection((_ADDRESS, port), timeout=1).close()
     except OSError:

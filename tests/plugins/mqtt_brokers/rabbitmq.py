@@ -118,7 +118,12 @@ class RabbitBroker(Broker):
             "RUNNING_UNDER_SYSTEMD": "true",  # the script becomes the node instead of minding it
         }
         process = BrokerProcess(
-            folder, [str(_script())], ports.values(), environment=environment, patience=60
+            folder,
+            [str(_script())],
+            ports.values(),
+            environment=environment,
+            ready="Starting broker... completed",
+            patience=60,
         )
         return {listener: Place(process, port) for listener, port in ports.items()}
 
@@ -128,7 +133,7 @@ def _definitions() -> dict[str, object]:
     digest = hashlib.sha256(salt + PASSWORD.encode()).digest()
     place = {"user": USER, "vhost": "/"}
     # MQTT topics are routing keys of amq.topic, with dots for slashes.
-    topics = r"^eatool\."
+    topics = {"write": r"^eatool\.", "read": r"^(eatool|denied)\."}
     return {
         "vhosts": [{"name": "/"}],
         "users": [
@@ -140,7 +145,7 @@ def _definitions() -> dict[str, object]:
             }
         ],
         "permissions": [{**place, "configure": ".*", "write": ".*", "read": ".*"}],
-        "topic_permissions": [{**place, "exchange": "amq.topic", "write": topics, "read": topics}],
+        "topic_permissions": [{**place, "exchange": "amq.topic", **topics}],
     }
 
 

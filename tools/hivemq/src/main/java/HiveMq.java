@@ -4,6 +4,7 @@ import com.hivemq.extension.sdk.api.ExtensionMain;
 import com.hivemq.extension.sdk.api.auth.SimpleAuthenticator;
 import com.hivemq.extension.sdk.api.auth.parameter.SimpleAuthInput;
 import com.hivemq.extension.sdk.api.auth.parameter.SimpleAuthOutput;
+import com.hivemq.extension.sdk.api.auth.parameter.TopicPermission;
 import com.hivemq.extension.sdk.api.packets.connect.ConnackReasonCode;
 import com.hivemq.extension.sdk.api.parameter.ExtensionStartInput;
 import com.hivemq.extension.sdk.api.parameter.ExtensionStartOutput;
@@ -14,9 +15,11 @@ import com.hivemq.extension.sdk.api.services.builder.Builders;
 import java.nio.ByteBuffer;
 import java.nio.charset.StandardCharsets;
 import java.nio.file.Path;
+import java.util.List;
 
 /**
- * HiveMQ CE with one user and one allowed topic filter: java HiveMq FOLDER USER PASSWORD FILTER.
+ * HiveMQ CE with one user: java HiveMq FOLDER USER PASSWORD ALLOWED READ_ONLY, the last two being
+ * topic filters.
  *
  * <p>FOLDER holds config.xml and takes the data. The community edition leaves authentication to
  * extensions, hence this one.
@@ -25,12 +28,14 @@ public final class HiveMq implements ExtensionMain, SimpleAuthenticator {
 
   private final String user;
   private final ByteBuffer password;
-  private final String filter;
+  private final String allowed;
+  private final String readOnly;
 
-  private HiveMq(String user, String password, String filter) {
+  private HiveMq(String user, String password, String allowed, String readOnly) {
     this.user = user;
     this.password = ByteBuffer.wrap(password.getBytes(StandardCharsets.UTF_8));
-    this.filter = filter;
+    this.allowed = allowed;
+    this.readOnly = readOnly;
   }
 
   public static void main(String[] arguments) throws Exception {
@@ -40,7 +45,8 @@ public final class HiveMq implements ExtensionMain, SimpleAuthenticator {
             .withId("access")
             .withName("access")
             .withVersion("1")
-            .withExtensionMain(new HiveMq(arguments[1], arguments[2], arguments[3]))
+            .withExtensionMain(
+                new HiveMq(arguments[1], arguments[2], arguments[3], arguments[4]))
             .build();
     EmbeddedHiveMQ.builder()
         .withConfigurationFolder(folder)
@@ -68,7 +74,15 @@ public final class HiveMq implements ExtensionMain, SimpleAuthenticator {
         input.getConnectPacket().getUserName().filter(user::equals).isPresent()
             && input.getConnectPacket().getPassword().filter(password::equals).isPresent();
     if (known) {
-      output.getDefaultPermissions().add(Builders.topicPermission().topicFilter(filter).build());
+      output
+          .getDefaultPermissions()
+          .addAll(
+              List.of(
+                  Builders.topicPermission().topicFilter(allowed).build(),
+                  Builders.topicPermission()
+                      .topicFilter(readOnly)
+                      .activity(TopicPermission.MqttActivity.SUBSCRIBE)
+                      .build()));
       output.authenticateSuccessfully();
     } else {
       output.failAuthentication(ConnackReasonCode.BAD_USER_NAME_OR_PASSWORD);

@@ -34,6 +34,8 @@ from eatool.publishing.port import (
 )
 
 _KEEPALIVE_CHECK: Final = 1.0
+#: A broker ends a session it has not heard of for 1.5 times the keep-alive: look often enough.
+_CHECKS_PER_KEEPALIVE: Final = 4
 _FIXED_HEADER: Final = 5
 _FLUSH_AFTER: Final = 32
 
@@ -194,7 +196,7 @@ class MqttPublisher:
         self._client.on_socket_close = lambda _client, _data, _sock: self._unwatch()
         self._client.on_socket_register_write = self._want_write
         self._loop.add_reader(self._socket, self._readable)
-        self._keepalive = self._loop.call_later(_KEEPALIVE_CHECK, self._check_keepalive)
+        self._watch_keepalive()
         self._flush()  # CONNECT
 
     def _unwatch(self) -> None:
@@ -240,8 +242,12 @@ class MqttPublisher:
             self._loop.remove_writer(sock)
         self._writer_added = wanted
 
+    def _watch_keepalive(self) -> None:
+        pause = min(_KEEPALIVE_CHECK, self._options.keepalive / _CHECKS_PER_KEEPALIVE)
+        self._keepalive = self._loop.call_later(pause, self._check_keepalive)
+
     def _check_keepalive(self) -> None:
-        self._keepalive = self._loop.call_later(_KEEPALIVE_CHECK, self._check_keepalive)
+        self._watch_keepalive()
         self._client.loop_misc()
 
     def _on_connect(

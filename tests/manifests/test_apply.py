@@ -251,3 +251,18 @@ def test_warnings_do_not_fail(store: str, tmp_path: Path) -> None:
     result = run(store, "-f", file)
     assert result.exit_code == 0
     assert "warning: spec.lineage[0]: names DataEntity/elsewhere" in result.output
+
+
+def test_two_servers_of_one_host_are_recorded_with_a_warning(store: str, tmp_path: Path) -> None:
+    spec = {"hostname": "db.example", "environment": "prod", "criticality": "high"}
+    file = tmp_path / "servers.yaml"
+    file.write_text(documents(manifest("Server", "one", spec), manifest("Server", "two", spec)))
+    result = run(store, "-f", file, "--output", "json")
+    assert result.exit_code == 0, result.output
+    report = json.loads(result.output)
+    assert [each["result"] for each in report] == ["recorded", "recorded"]
+    warned = [warning["message"] for each in report for warning in each["warnings"]]
+    assert warned
+    assert all("should be unique among the servers of one environment" in each for each in warned)
+    again = run(store, "-f", file)
+    assert again.output.count("warning: spec.hostname: should be unique") == 2

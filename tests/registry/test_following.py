@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from typing import Any
 
 from tests.registry.sites import APPLICATION, SERVER, change, ref, site
@@ -127,3 +128,15 @@ async def test_an_active_interface_is_woken_when_its_application_retires(
         told = await apply(registry, "ApplicationInterface", "api", spec)
         assert isinstance(told, Unchanged)
         assert "is retired" in told.warnings[0].message
+
+
+async def test_of_servers_of_one_host_recorded_at_once_somebody_is_told(
+    any_url: str | None,
+) -> None:
+    async with site(any_url) as (registry, _):
+        wanted = [change("Server", f"s{index}", SERVER) for index in range(8)]
+        outcomes = await asyncio.gather(*map(registry.apply, wanted))
+        told = [each for each in outcomes if isinstance(each, Recorded) and each.warnings]
+        assert len(told) >= 7, "all but, perhaps, the first"
+        for each in told:
+            assert {fact.field for fact in each.depends_on} == {"hostname", "environment"}

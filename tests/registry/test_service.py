@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from typing import Any
 from uuid import UUID, uuid4
 
 import pytest
@@ -146,7 +147,7 @@ async def test_two_new_ones_that_name_each_other_are_refused_as_a_loop(
 )
 @pytest.mark.parametrize("verb", ["apply", "delete"])
 async def test_what_the_log_cannot_hold_is_refused_not_retried(
-    sqlite_url: str, verb: str, told: dict[str, str], code: Code
+    sqlite_url: str, verb: str, told: dict[str, Any], code: Code
 ) -> None:
     async with open_registry(sqlite_url) as opened:
         if verb == "delete":

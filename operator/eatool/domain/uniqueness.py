@@ -82,6 +82,18 @@ def sharing(
     return found
 
 
+def advice(
+    kind: EntityKind, ref: EntityRef, spec: EntitySpec, landscape: Landscape
+) -> list[tuple[FieldError, frozenset[Fact]]]:
+    """Clashes that are no obstacle now, each with what would have to change for it to go."""
+    return [
+        (complaint.error, frozenset(each.depends_on()))
+        for each in sharing(kind, ref, spec, landscape)
+        if each.declared.advisory
+        for complaint in each.complaints()
+    ]
+
+
 def held_by(holder: EntityRef, path: str, message: str) -> Conflict:
     """The complaint that ``holder`` was first; names the holder, never the value."""
     error = FieldError(path, Code.ALREADY_EXISTS, f"{message}; {holder.called} has it already")

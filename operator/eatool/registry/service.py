@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from time import perf_counter
-from typing import Protocol, TypeVar
+from typing import Protocol, TypeVar, cast
 
 from pydantic import BaseModel
 
@@ -24,8 +24,9 @@ from eatool.domain.evolve import BrokenStream
 from eatool.domain.identity import EntityRef
 from eatool.domain.kind import EntityKind, EntitySpec
 from eatool.domain.kinds import KINDS
-from eatool.domain.landscape import Landscape, Request
+from eatool.domain.landscape import Fact, Landscape, Request
 from eatool.domain.policies import Policy
+from eatool.domain.uniqueness import advice
 from eatool.domain.upcasting import UnknownEventType
 from eatool.projections.queries import Record
 from eatool.registry.arrivals import Arrivals
@@ -278,15 +279,33 @@ class Registry:
         )
         last = LastEvent.of(newest)
         self._states.put(Folded(state, last))
+        clashing = await self._clashing(change.ref, cast("EntitySpec | None", state.spec))
+        warnings = dict.fromkeys((*accepted.warnings, *(error for error, _ in clashing)))
         return Recorded(
             state,
             last,
             appended.events,
-            accepted.warnings,
+            tuple(warnings),
             appended.repeated,
             decided.effective,
-            accepted.depends_on,
+            accepted.depends_on.union(*(facts for _, facts in clashing)),
         )
+
+    async def _clashing(
+        self, ref: EntityRef, spec: EntitySpec | None
+    ) -> list[tuple[FieldError, frozenset[Fact]]]:
+        """Clashes that are only said, looked for once more after the append.
+
+        No constraint keeps two of them from being recorded at the same time, each without having
+        seen the other. The later one to look sees both, so one of them is told.
+        """
+        kind = KINDS[ref.aggregate_type]
+        if spec is None or not any(shared.advisory for shared in kind.shared):
+            return []
+        try:
+            return await self._in_reader(lambda: advice(kind, ref, spec, self._landscape))
+        except StoreUnavailable:
+            return []  # it is recorded all the same
 
     def _refused(self, change: Change, refusal: AppendRefused) -> None:
         self._states.drop(change.ref)

@@ -32,17 +32,20 @@ async def test_a_part_that_fails_is_told_and_starts_again(monkeypatch: pytest.Mo
     assert [(line["log_level"], line["part"]) for line in lines] == [("error", "samples")]
 
 
-async def test_a_part_that_ends_by_itself_is_waited_for() -> None:
+async def test_the_watch_that_fails_ends_the_other_one_gently() -> None:
     stopping = asyncio.Event()
-    flushed = False
+    drained = False
 
-    async def part() -> None:
-        nonlocal flushed
+    async def fails() -> None:
+        raise RuntimeError("deaf")
+
+    async def drains() -> None:
+        nonlocal drained
         await stopping.wait()
         await asyncio.sleep(0)
-        flushed = True
+        drained = True
 
-    async with asyncio.timeout(5), runtime._beside("relay", part, stopping=stopping, cancel=False):
-        await asyncio.sleep(0)
-        stopping.set()
-    assert flushed
+    async with asyncio.timeout(5):
+        with pytest.raises(RuntimeError, match="deaf"):
+            await runtime._all(fails(), drains(), stopping=stopping)
+    assert drained

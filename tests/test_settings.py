@@ -33,16 +33,18 @@ def test_a_policy_for_a_kind_that_does_not_exist(
     assert "data_entity" in complaint
 
 
+@pytest.mark.parametrize("name", ["EATOOL_NAMESPACES", "EATOOL_NAMESPACE"])
 @pytest.mark.parametrize("value", ["team-*", "Team", "a,!b", "-a", "a" * 64])
-def test_a_namespace_is_a_name_and_no_pattern(monkeypatch: pytest.MonkeyPatch, value: str) -> None:
-    assert "not the name of a namespace" in refused(monkeypatch, "EATOOL_NAMESPACES", value)
-
-
-@pytest.mark.parametrize("name", ["EATOOL_STORE_URL", "EATOOL_BROKER_URL"])
-def test_an_unknown_scheme_is_named_and_the_password_is_not(
-    monkeypatch: pytest.MonkeyPatch, name: str
+def test_a_namespace_is_a_name_and_no_pattern(
+    monkeypatch: pytest.MonkeyPatch, name: str, value: str
 ) -> None:
-    complaint = refused(monkeypatch, name, "amqp://user:hunter2@host")
+    assert "not the name of a namespace" in refused(monkeypatch, name, value)
+
+
+def test_an_unknown_scheme_is_named_and_the_password_is_not(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    complaint = refused(monkeypatch, "EATOOL_STORE_URL", "amqp://user:hunter2@host")
     assert "amqp" in complaint
     assert "hunter2" not in complaint
 
@@ -53,8 +55,3 @@ def test_lists_are_split_at_commas(monkeypatch: pytest.MonkeyPatch) -> None:
     settings = Settings()
     assert settings.namespaces == ("team-a", "team-b")
     assert settings.policy_require_reason == {"server", "application"}
-
-
-def test_an_empty_broker_is_none(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("EATOOL_BROKER_URL", "")
-    assert Settings().broker_url is None

@@ -18,14 +18,13 @@ from eatool.api.server import serve
 from eatool.domain.kinds import KINDS
 from eatool.kube.handlers import handlers
 from eatool.kube.operator import Operator
+from eatool.kube.platform.handlers import platform_handlers
+from eatool.kube.platform.operator import PlatformOperator
+from eatool.kube.platform.resources import RESOURCES
 from eatool.kube.watching import watch
 from eatool.projections.tables import PROJECTION
 from eatool.publishing.checkpoints_sql import SqlCheckpoints
-from eatool.publishing.configured import DESTINATION, configured_relay
-from eatool.publishing.mqtt_options import MqttOptions, MqttUrlError, parse_mqtt_url
-from eatool.publishing.relay import Relay
 from eatool.publishing.required import RequiredBrokers
-from eatool.publishing.topics import TopicTemplate, TopicTemplateError
 from eatool.registry.opening import OpenRegistry, open_registry, policy_of
 from eatool.settings import Settings
 from eatool.store.port import StoreError
@@ -33,14 +32,13 @@ from eatool.store.sql.log import SqlEventStore
 from eatool.store.sql.migrate import is_at_head
 from eatool.telemetry.labels import Labels
 from eatool.telemetry.logs import configure
-from eatool.telemetry.metrics import LogMetrics, Metrics, PublishingMetrics
+from eatool.telemetry.metrics import LogMetrics, Metrics
 from eatool.telemetry.prometheus import PrometheusMetrics
-from eatool.telemetry.publishing import RelayMetrics
 from eatool.telemetry.recording import MeasuredAppender, MeasuredCommits
 
 _log: structlog.stdlib.BoundLogger = structlog.get_logger("eatool.runtime")
 
-_SAMPLE_RELAY, _SAMPLE_STORE = 1.0, 5.0
+_SAMPLE_STORE = 5.0
 _SAMPLE_PROJECTION = 60.0  # reads every row
 #: Pause before a part that failed starts again, seconds.
 _RESTART = 5.0
@@ -95,10 +93,13 @@ async def run(settings: Settings) -> None:
 
     :class:`ConfigurationError` before anything is started.
     """
-    broker = _broker(settings)
     configure(settings.log_level, settings.log_format)
-    brokers = (DESTINATION,) if broker else ()
-    labels = Labels.of(KINDS.values(), brokers=brokers, projections=(PROJECTION,), routes=ROUTES)
+    labels = Labels.of(
+        KINDS.values(),
+        resources=[resource.plural for resource in RESOURCES],
+        projections=(PROJECTION,),
+        routes=ROUTES,
+    )
     metrics = PrometheusMetrics(labels)
     stopping = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
@@ -112,14 +113,16 @@ async def run(settings: Settings) -> None:
             return
         process.store = log.store
         known = await log.registry.preload(log.entities.pages)
+        required = RequiredBrokers()
         process.operator = Operator(
             settings,
             log.registry,
             log.store,
             metrics,
-            required=RequiredBrokers(),
+            required=required,
             checkpoints=SqlCheckpoints(log.store.engine),
         )
+        platform = PlatformOperator(settings, log.store, required, metrics)
         _log.info("ready to watch", entities=known, http_port=port)
         beside = partial(_beside, stopping=stopping)
         await stack.enter_async_context(
@@ -128,31 +131,35 @@ async def run(settings: Settings) -> None:
         await stack.enter_async_context(
             beside("projection samples", lambda: _sample_projection(log, metrics))
         )
-        if broker is not None:
-            publishing = partial(_publish, settings, broker, log.store, metrics, stopping)
-            await stack.enter_async_context(beside("relay", publishing, cancel=False))
-        try:
-            await watch(
+        await _all(
+            watch(
                 handlers(process.operator),
                 stopping,
                 name="kopf",
                 namespaces=process.operator.namespaces,
-            )
+            ),
+            watch(
+                platform_handlers(platform),
+                stopping,
+                name="kopf-platform",
+                namespaces=(platform.namespace,),
+            ),
+            stopping=stopping,
+        )
+
+
+async def _all(*watches: Coroutine[Any, Any, None], stopping: asyncio.Event) -> None:
+    """Until every watch has ended; the first that ends asks the others to, and they drain."""
+
+    async def one(watching: Coroutine[Any, Any, None]) -> None:
+        try:
+            await watching
         finally:
             stopping.set()
 
-
-def _broker(settings: Settings) -> MqttOptions | None:
-    try:
-        TopicTemplate(settings.topic_template, settings.environment)
-    except TopicTemplateError as error:
-        raise ConfigurationError("EATOOL_TOPIC_TEMPLATE", str(error)) from error
-    if settings.broker_url is None:
-        return None
-    try:
-        return parse_mqtt_url(settings.broker_url.get_secret_value())
-    except MqttUrlError as error:
-        raise ConfigurationError("EATOOL_BROKER_URL", str(error)) from error
+    ends = await asyncio.gather(*map(one, watches), return_exceptions=True)
+    for failure in filter(None, ends):
+        raise failure
 
 
 async def _open(
@@ -181,19 +188,16 @@ async def _open(
 
 
 @asynccontextmanager
-async def _beside(
-    part: str, run: _Part, *, stopping: asyncio.Event, cancel: bool = True
-) -> AsyncIterator[None]:
+async def _beside(part: str, run: _Part, *, stopping: asyncio.Event) -> AsyncIterator[None]:
     """Keep ``run`` going for the length of the block, beside what is vital.
 
-    Its failures are logged and it starts again; without ``cancel`` it ends by itself.
+    Its failures are logged and it starts again.
     """
     task = asyncio.create_task(_keep_running(part, run, stopping))
     try:
         yield
     finally:
-        if cancel:
-            task.cancel()
+        task.cancel()
         await asyncio.gather(task, return_exceptions=True)
 
 
@@ -205,35 +209,6 @@ async def _keep_running(part: str, run: _Part, stopping: asyncio.Event) -> None:
             _log.exception("a part of the process failed; it starts again", part=part)
         with suppress(TimeoutError):
             await asyncio.wait_for(stopping.wait(), _RESTART)
-
-
-async def _publish(
-    settings: Settings,
-    broker: MqttOptions,
-    store: SqlEventStore,
-    metrics: PublishingMetrics,
-    stopping: asyncio.Event,
-) -> None:
-    """Run a relay until it is asked to stop; raises what ended it before."""
-    relay = configured_relay(settings, broker, store, RelayMetrics(metrics, DESTINATION))
-    running = asyncio.create_task(relay.run())
-    asked = asyncio.create_task(stopping.wait())
-    async with _beside("relay samples", lambda: _sample_relay(relay, metrics), stopping=stopping):
-        await asyncio.wait((running, asked), return_when=asyncio.FIRST_COMPLETED)
-        asked.cancel()
-        await relay.stop()
-        await running
-
-
-async def _sample_relay(relay: Relay, metrics: PublishingMetrics) -> None:
-    while True:
-        status = relay.status()
-        oldest = status.oldest_unpublished_at
-        metrics.outbox(
-            status.destination, status.lag_events, oldest.timestamp() if oldest else None
-        )
-        metrics.parked_streams(status.destination, status.parked)
-        await asyncio.sleep(_SAMPLE_RELAY)
 
 
 async def _sample_store(log: OpenRegistry, metrics: LogMetrics) -> None:

@@ -1,7 +1,7 @@
 """Everything that can be configured, in one frozen object read once at start.
 
 Each field is an environment variable ``EATOOL_{NAME}`` (upper case). Secrets may come as files:
-``EATOOL_SECRETS_DIR`` names a directory with one file per field (``eatool_broker_url``), which is
+``EATOOL_SECRETS_DIR`` names a directory with one file per field (``eatool_store_url``), which is
 how the chart mounts Kubernetes Secrets.
 """
 
@@ -20,7 +20,6 @@ from eatool.domain.kinds import KINDS
 Environment = Literal["dev", "staging", "prod"]
 
 _STORE_SCHEMES = ("sqlite", "postgresql", "postgresql+psycopg")
-_BROKER_SCHEMES = ("mqtt", "mqtts")
 _NAMESPACE = re.compile(r"[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?")
 
 
@@ -40,17 +39,8 @@ class Settings(BaseSettings):
     store_url: SecretStr = SecretStr("sqlite:///eatool.db")
     """SQLAlchemy URL of the event store: ``sqlite:///FILE`` or ``postgresql+psycopg://...``."""
 
-    broker_url: SecretStr | None = None
-    """``mqtt[s]://user:password@host:port``; none = events wait in the log."""
-
-    topic_template: str = "eatool/v1/{env}/{entity_type}/{event_type}/{entity_id}"
-    """Topic of each event; ``{namespace}`` and ``{event_version}`` may be used too."""
-
-    content_mode: Literal["structured", "binary"] = "structured"
-    """CloudEvents content mode; MQTT 3.1.1 knows structured only."""
-
-    relay_window: Annotated[int, Field(ge=1, le=10_000)] = 512
-    """Events in flight to a broker, at most one per stream."""
+    namespace: str = "default"
+    """The operator's own namespace: EventBrokers, EventReplays and the Secrets they name."""
 
     namespaces: Annotated[tuple[str, ...], NoDecode] = ()
     """Namespaces to watch, comma-separated; none = the whole cluster."""
@@ -111,6 +101,14 @@ class Settings(BaseSettings):
                 raise ValueError(message)
         return value
 
+    @field_validator("namespace")
+    @classmethod
+    def _plain_name(cls, value: str) -> str:
+        if not _NAMESPACE.fullmatch(value):
+            message = f"{value!r} is not the name of a namespace"
+            raise ValueError(message)
+        return value
+
     @field_validator("policy_require_reason", "policy_require_approval", "policy_strict_lifecycle")
     @classmethod
     def _known_types(cls, value: frozenset[str]) -> frozenset[str]:
@@ -126,18 +124,6 @@ class Settings(BaseSettings):
         scheme = urlsplit(value.get_secret_value()).scheme
         if scheme not in _STORE_SCHEMES:
             message = f"scheme must be one of {', '.join(_STORE_SCHEMES)}; got {scheme!r}"
-            raise ValueError(message)
-        return value
-
-    @field_validator("broker_url", mode="before")
-    @classmethod
-    def _known_broker(cls, value: object) -> object:
-        text = value.get_secret_value() if isinstance(value, SecretStr) else value
-        if text in (None, ""):
-            return None
-        scheme = urlsplit(str(text)).scheme
-        if scheme not in _BROKER_SCHEMES:
-            message = f"scheme must be one of {', '.join(_BROKER_SCHEMES)}; got {scheme!r}"
             raise ValueError(message)
         return value
 

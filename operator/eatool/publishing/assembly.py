@@ -30,7 +30,6 @@ from eatool.publishing.declared.selection import SelectionSpec
 from eatool.publishing.destination import Destination
 from eatool.publishing.options import RelayOptions
 from eatool.publishing.port import DEFAULT_DELIVERY, Delivery
-from eatool.publishing.positions import replay_range, start_position
 from eatool.publishing.problems import SpecProblem, unknown
 from eatool.publishing.ratelimit import RateLimit
 from eatool.publishing.selection import Selection
@@ -44,14 +43,12 @@ from eatool.publishing.topics import (
 
 __all__ = [
     "Secrets",
-    "SpecProblem",
     "assemble",
     "assemble_replay",
     "fingerprint",
     "replay_name",
-    "replay_range",
     "secrets_of",
-    "start_position",
+    "selection_of",
 ]
 
 _WINDOW: Final = {"mqtt": 512, "solace": 200}
@@ -124,6 +121,11 @@ def assemble_replay(
         _within(own, live.selection),
         replace(live.options, rate=rate, start=start, until=until),
     )
+
+
+def selection_of(spec: EventBrokerSpec) -> Selection:
+    """What a broker is sent; raises :class:`SpecProblem`."""
+    return _selection(spec.select)
 
 
 def fingerprint(

@@ -8,10 +8,13 @@ ever a label.
 from __future__ import annotations
 
 import platform
+from collections.abc import Iterable
 from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, version
+from typing import Any, TypeVar
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
+from prometheus_client.metrics import MetricWrapperBase
 
 from eatool import __version__
 from eatool.publishing.breaker import CircuitState
@@ -25,6 +28,11 @@ from eatool.telemetry.metrics import (
 
 _PREFIX = "eatool"
 
+M = TypeVar("M", bound=MetricWrapperBase)
+
+#: Brokers with series of their own; about a hundred series each.
+MAX_BROKERS = 50
+
 #: Handlers and appends: from a memory hit to a database in trouble.
 _FAST = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 1.0, 2.5, 10.0)
 #: From accepted to recorded, from recorded to acknowledged; 10 s and 30 s are objectives.
@@ -37,7 +45,11 @@ _LIST_CODES = ("200", "410", "429", "500", "none")
 _CREATE_CODES = ("201", "403", "404", "429", "500", "none")
 _HTTP_CODES = ("200", "500", "503")
 #: Allowed, but only once they occur.
-_RARE_API = ((), (), ("400", "401", "413", "502", "503", "504"))
+_RARE_API = (
+    ("get", "delete"),
+    ("secrets",),
+    ("400", "401", "413", "502", "503", "504"),
+)
 _RARE_HTTP = (
     (),
     ("HEAD", "POST", "PUT", "PATCH", "DELETE"),
@@ -64,9 +76,13 @@ class Instruments:
         """Register everything and give each known label combination its zero."""
         self._registry = registry
         self.declared: list[Declaration] = []
+        self._brokers: set[str] = set()
+        self._broker_families: list[tuple[Family[Any], tuple[Iterable[str], ...]]] = []
         self._reconciling(labels)
         self._log(labels)
         self._publishing(labels)
+        for broker in labels.brokers:
+            self.add_broker(broker)
         self._http(labels)
         release = (__version__, platform.python_version(), _installed("kopf"))
         self._gauge(
@@ -199,59 +215,54 @@ class Instruments:
         )
 
     def _publishing(self, labels: Labels) -> None:
-        broker = list(cross(labels.brokers))
-        self.outbox_events = Family(
-            self._gauge("outbox_events", "Events not yet acknowledged.", "broker"), broker
+        self.outbox_events = self._per_broker(
+            self._gauge("outbox_events", "Events not yet acknowledged.", "broker")
         )
-        self.outbox_oldest = Family(
+        self.outbox_oldest = self._per_broker(
             self._gauge(
                 "outbox_oldest_event_timestamp_seconds",
                 "Commit time of the oldest unacknowledged event; 0 = none.",
                 "broker",
             ),
-            broker,
         )
-        self.publish_latency = Family(
+        self.publish_latency = self._per_broker(
             self._histogram(
                 "event_publish_latency_seconds", "Commit to acknowledgement.", _SLOW, "broker"
             ),
-            broker,
         )
-        self.publish_duration = Family(
+        self.publish_duration = self._per_broker(
             self._histogram("publish_duration_seconds", "One publish call.", _FAST, "broker"),
-            broker,
         )
-        self.publish_total = Family(
+        self.publish_total = self._per_broker(
             self._counter("publish_total", "Attempts to publish by answer.", "broker", "result"),
-            cross(labels.brokers, PublishResult),
+            PublishResult,
         )
-        self.publish_retries = Family(
+        self.publish_retries = self._per_broker(
             self._counter("publish_retries_total", "Events sent again.", "broker", "reason"),
-            cross(labels.brokers, _RETRIED),
+            _RETRIED,
         )
-        self.broker_connected = Family(
-            self._gauge("broker_connected", "1 while the session is up.", "broker"), broker
+        self.broker_connected = self._per_broker(
+            self._gauge("broker_connected", "1 while the session is up.", "broker")
         )
-        self.broker_reconnects = Family(
-            self._counter("broker_reconnects_total", "Sessions opened again.", "broker"), broker
+        self.broker_reconnects = self._per_broker(
+            self._counter("broker_reconnects_total", "Sessions opened again.", "broker")
         )
-        self.circuit_state = Family(
+        self.circuit_state = self._per_broker(
             self._gauge("circuit_state", "1 for the breaker's state, else 0.", "broker", "state"),
-            cross(labels.brokers, CircuitState),
+            CircuitState,
         )
-        self.circuit_transitions = Family(
+        self.circuit_transitions = self._per_broker(
             self._counter("circuit_transitions_total", "Changes into a state.", "broker", "state"),
-            cross(labels.brokers, CircuitState),
+            CircuitState,
         )
-        self.parked_streams = Family(
+        self.parked_streams = self._per_broker(
             self._gauge(
                 "parked_streams",
                 "Streams held back behind an event that was given up on.",
                 "broker",
             ),
-            broker,
         )
-        self.dead_letters = Family(
+        self.dead_letters = self._per_broker(
             self._counter(
                 "dead_letters_total",
                 "Events given up on, whose streams were parked.",
@@ -259,8 +270,32 @@ class Instruments:
                 "entity",
                 "reason",
             ),
-            cross(labels.brokers, labels.entities, _GIVEN_UP),
+            labels.entities,
+            _GIVEN_UP,
         )
+
+    def add_broker(self, broker: str) -> None:
+        """Series of a broker, at zero; nothing happens to one that has them.
+
+        Beyond :data:`MAX_BROKERS` they are counted together as ``other``.
+        """
+        if broker not in self._brokers and len(self._brokers) < MAX_BROKERS:
+            self._brokers.add(broker)
+            for family, further in self._broker_families:
+                family.include(cross((broker,), *further))
+
+    def remove_broker(self, broker: str) -> None:
+        """Every series of a broker is gone."""
+        if broker in self._brokers:
+            self._brokers.discard(broker)
+            for family, _ in self._broker_families:
+                family.exclude(broker)
+
+    def _per_broker(self, metric: M, *further: Iterable[str]) -> Family[M]:
+        """A family by broker and ``further`` labels."""
+        family: Family[M] = Family(metric, ())
+        self._broker_families.append((family, further))
+        return family
 
     def _http(self, labels: Labels) -> None:
         self.http_requests = Family(

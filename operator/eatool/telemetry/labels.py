@@ -25,7 +25,8 @@ class Labels:
         events: versioned event types by aggregate type; its keys are the ``entity`` values.
         references: aggregate types that each aggregate type may name.
         resources: plurals, and ``{plural}/status``, that the operator calls the API for.
-        brokers, projections: names given in the configuration.
+        brokers: names known from the start; others may be added later.
+        projections: names given in the configuration.
         routes: path templates of the HTTP API.
 
     """
@@ -47,6 +48,7 @@ class Labels:
         cls,
         kinds: Iterable[EntityKind],
         *,
+        resources: Iterable[str] = (),
         brokers: Iterable[str] = (),
         projections: Iterable[str] = (),
         routes: Iterable[str] = (),
@@ -68,7 +70,9 @@ class Labels:
                 for kind in kinds
             },
             resources=tuple(
-                f"{kind.plural}{subresource}" for kind in kinds for subresource in ("", "/status")
+                f"{plural}{subresource}"
+                for plural in (*(kind.plural for kind in kinds), *resources)
+                for subresource in ("", "/status")
             ),
             brokers=tuple(brokers),
             projections=tuple(projections),
@@ -93,6 +97,22 @@ class Family(Generic[M]):
         }
         seen = zip(*self._children, strict=True)
         self._allowed = [{*common, *more} for common, more in zip_longest(seen, rare, fillvalue=())]
+
+    def include(self, combinations: Iterable[tuple[str, ...]]) -> None:
+        """More known children, from now on at zero."""
+        for values in combinations:
+            self._children[values] = self.metric.labels(*values)
+            self._allowed += [set() for _ in range(len(values) - len(self._allowed))]
+            for allowed, value in zip(self._allowed, values, strict=True):
+                allowed.add(value)
+
+    def exclude(self, first: str) -> None:
+        """Forget ``first`` as a value of the first label, and every series that has it."""
+        if self._allowed:
+            self._allowed[0].discard(first)
+        for values in [values for values in self._children if values[0] == first]:
+            del self._children[values]
+            self.metric.remove(*values)
 
     def __call__(self, *values: str) -> M:
         """Child for these label values, in the order of the declaration."""

@@ -131,7 +131,13 @@ class LogMetrics(Protocol):
 
 
 class PublishingMetrics(Protocol):
-    """The relay and its brokers."""
+    """The relays and their brokers, which come and go while the process runs."""
+
+    def broker_added(self, broker: str) -> None:
+        """``broker`` has series of its own from now on, at zero; nothing happens to known ones."""
+
+    def broker_removed(self, broker: str) -> None:
+        """``broker`` is no more, and nor are its series."""
 
     def outbox(self, broker: str, events: int, oldest: float | None) -> None:
         """``events`` are unpublished now; ``oldest`` is the Unix commit time of the first."""
@@ -181,6 +187,7 @@ class NullMetrics:
     watch_event = watch_missed = api_request = staticmethod(_ignore)
     appended = append_finished = append_batch = append_conflict = staticmethod(_ignore)
     store_head = store_up = projection_at = projection_failed = staticmethod(_ignore)
+    broker_added = broker_removed = staticmethod(_ignore)
     outbox = published = publish_failed = dead_lettered = staticmethod(_ignore)
     broker_connected = broker_reconnected = circuit = staticmethod(_ignore)
     parked_streams = http_request = staticmethod(_ignore)

@@ -111,6 +111,17 @@ class PrometheusMetrics:
         """A projection could not apply an event; the append was rolled back."""
         self.instruments.projection_errors(projection).inc()
 
+    def broker_added(self, broker: str) -> None:
+        """``broker`` has series of its own from now on, at zero; nothing happens to known ones."""
+        self.instruments.add_broker(broker)
+        if broker not in self._circuits:
+            self.circuit(broker, CircuitState.CLOSED)
+
+    def broker_removed(self, broker: str) -> None:
+        """``broker`` is no more, and nor are its series."""
+        self.instruments.remove_broker(broker)
+        self._circuits.pop(broker, None)
+
     def outbox(self, broker: str, events: int, oldest: float | None) -> None:
         """``events`` are unpublished now; ``oldest`` is the Unix commit time of the first."""
         self.instruments.outbox_events(broker).set(events)

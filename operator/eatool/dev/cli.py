@@ -1,4 +1,4 @@
-"""`eatool dev`: a Kubernetes API on this machine, for trying things out."""
+"""`eatool dev`: servers on this machine, for trying things out."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ import click
 
 from eatool.dev.binaries import BinariesMissingError
 from eatool.dev.controlplane import ControlPlane, ControlPlaneError
+from eatool.dev.smf.cli import solace
 
 NOT_RUNNING = 3  # what `systemctl status` says of a unit that does not run
 
@@ -32,7 +33,7 @@ _directory = click.option(
 
 @click.group()
 def dev() -> None:
-    """Run a local Kubernetes API: etcd and kube-apiserver, no nodes, no containers."""
+    """Run a local Kubernetes API (etcd and kube-apiserver, no nodes), or a Solace stand-in."""
 
 
 @dev.command()
@@ -84,6 +85,9 @@ def status(directory: Path) -> None:
     click.echo(f"{plane.url}  Kubernetes {version}")
     for server in (plane.kube_apiserver, plane.etcd):
         click.echo(f"  {server.name:<15} pid {server.pid}  {server.log}")
+
+
+dev.add_command(solace)
 
 
 def _running(directory: Path) -> ControlPlane:

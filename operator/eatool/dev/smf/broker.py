@@ -269,7 +269,7 @@ class SmfBroker:
 
     def silence(self) -> None:
         """Take connections and bytes, but handle and send nothing: a broker that hangs."""
-        self._state.silent = True
+        self.faults.silent = True
 
     def resume(self) -> None:
         """Go on where :meth:`silence` began."""

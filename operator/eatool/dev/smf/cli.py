@@ -12,7 +12,6 @@ from pathlib import Path
 import click
 
 from eatool.dev.smf.broker import SmfBroker
-from eatool.dev.smf.control import serve
 from eatool.dev.smf.login import Access, server_context
 
 _file = click.Path(dir_okay=False, exists=True, path_type=Path)
@@ -98,6 +97,9 @@ def solace(
 
 
 async def _run(broker: SmfBroker, control_port: int, queues: tuple[tuple[str, str], ...]) -> None:
+    # Loads a web server, which no other command of this group needs.
+    from eatool.dev.smf.control import serve  # noqa: PLC0415
+
     stop = asyncio.Event()
     for number in (signal.SIGINT, signal.SIGTERM):
         asyncio.get_running_loop().add_signal_handler(number, stop.set)

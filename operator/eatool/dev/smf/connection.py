@@ -42,8 +42,8 @@ class Connection(asyncio.Protocol):
     def data_received(self, data: bytes) -> None:
         """Called by the event loop."""
         self._input += data
-        if not self._state.silent:
-            self._read()
+        if not self._state.faults.silent:
+            self.resume()
 
     def connection_lost(self, exc: Exception | None) -> None:
         """Called by the event loop."""
@@ -58,16 +58,13 @@ class Connection(asyncio.Protocol):
 
     def send(self, frame: Frame) -> None:
         """Send a frame, unless the connection is gone; keep it during a silence."""
-        if self._state.silent:
-            self._held.append(frame)
-        else:
-            self._write(frame)
+        self._held.append(frame)
+        if not self._state.faults.silent:
+            self._release()
 
     def resume(self) -> None:
-        """Go on after a silence."""
-        held, self._held = self._held, []
-        for frame in held:
-            self._write(frame)
+        """Go on with what came and what was to be sent during a silence."""
+        self._release()
         self._read()
 
     def drop(self) -> None:
@@ -93,9 +90,11 @@ class Connection(asyncio.Protocol):
         if self._session is not None:
             self._session.flush()
 
-    def _write(self, frame: Frame) -> None:
-        if self._transport is not None and not self._transport.is_closing():
-            self._transport.write(frame.encode())
+    def _release(self) -> None:
+        held, self._held = self._held, []
+        for frame in held:
+            if self._transport is not None and not self._transport.is_closing():
+                self._transport.write(frame.encode())
 
     def _handle(self, frame: Frame) -> None:
         if frame.protocol != Protocol.CLIENT_CTRL:

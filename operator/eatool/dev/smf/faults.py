@@ -46,6 +46,10 @@ class Faults:
     forget_flows: bool = False
     """Answer the reopening of a publisher flow with ``400 Unknown Flow Name``: what a broker
     says three minutes after a disconnection, or after a failover to one without its state."""
+    silent: bool = False
+    """Take connections and bytes, but handle and send nothing: a broker that hangs, or a network
+    that swallows packets. Lifted, it goes on with the next bytes that come;
+    ``SmfBroker.resume()`` goes on at once."""
     ignore_keep_alives: bool = False
     """Leave keep-alives unanswered."""
     ack_delay: float = 0.0

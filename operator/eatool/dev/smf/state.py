@@ -79,7 +79,6 @@ class BrokerState:
         self.reject_unmatched = reject_unmatched
         self.flows = FlowTable()
         self.queues: dict[str, Queue] = {}
-        self.silent = False
         self.connections: dict[int, Link] = {}
         self.clients: dict[int, Client] = {}
         self.log: deque[ReceivedMessage] = deque(maxlen=keep)
@@ -103,7 +102,7 @@ class BrokerState:
 
     def resume(self) -> None:
         """End a silence."""
-        self.silent = False
+        self.faults.silent = False
         for connection in list(self.connections.values()):
             connection.resume()
 

@@ -94,6 +94,21 @@ def test_or_goes_on_where_that_is_accepted() -> None:
     consumer.connection.close()
 
 
+def test_two_programs_cannot_judge_the_same_event_at_once(tmp_path: Path) -> None:
+    first = Consumer(tmp_path / "mirror.db")
+    second = Consumer(tmp_path / "mirror.db")
+    second.connection.execute("PRAGMA busy_timeout = 0")
+
+    def effect(_event: Event, _verdict: Verdict) -> None:
+        with pytest.raises(sqlite3.OperationalError, match="locked"):
+            second.receive("a", 1)
+
+    assert isinstance(first.inbox.receive(event("a", 1), effect), New)
+    assert second.receive("a", 1) == Duplicate()
+    first.connection.close()
+    second.connection.close()
+
+
 def test_a_replay_under_another_name_takes_effect_again() -> None:
     first = Consumer(":memory:", consumer="mirror")
     first.receive("a", 1)

@@ -136,6 +136,7 @@ def test_a_gap_names_what_was_expected_and_what_came() -> None:
     assert judge(Progress(5), 8) == Gap(6, 8, Progress(8, ((6, 7),)))
     assert judge(None, 3) == Gap(1, 3, Progress(3, ((1, 2),)))
     assert judge(Progress(0), 3) == judge(None, 3)
+    assert isinstance(judge(Progress(5), 8, LATEST), Gap)  # only the start is free
 
 
 @given(st.lists(st.integers(1, 500), max_size=300))
@@ -152,6 +153,13 @@ def test_the_oldest_gaps_are_forgotten_first() -> None:
     assert progress.missing[0] == (3, 3)
     assert judge(progress, 1) == Duplicate()  # was reported when it was missing
     assert isinstance(judge(progress, 3), Late)
+
+
+def test_a_late_event_in_the_middle_of_a_gap_makes_two() -> None:
+    gaps = tuple((10 * number, 10 * number + 4) for number in range(1, GAPS_REMEMBERED + 1))
+    verdict = judge(Progress(10_000, gaps), 22)
+    assert isinstance(verdict, Late)
+    assert verdict.after.missing == ((20, 21), (23, 24), *gaps[2:])
 
 
 @given(

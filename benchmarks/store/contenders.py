@@ -3,24 +3,19 @@
 from __future__ import annotations
 
 import asyncio
-import sqlite3
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
-import psycopg
-from sqlalchemy import insert, make_url, update
+from sqlalchemy import insert, update
 
 from benchmarks.store import peers, workload
 from benchmarks.store.checks import check_log
+from benchmarks.store.raw import raw, raw_answering
 from eatool.store.appender import GroupCommit
 from eatool.store.port import Append
 from eatool.store.sql import tables
-from eatool.store.sql.engine import CACHE_KIB, CHECKPOINT_PAGES, open_engine
+from eatool.store.sql.engine import open_engine
 from eatool.store.sql.log import SqlEventStore
-from eatool.store.sql.postgresql import COPY_EVENTS
-from eatool.store.sql.postgresql import INSERT_EVENT as INSERT_POSTGRESQL
-from eatool.store.sql.sqlite import INSERT_EVENT as INSERT_SQLITE
-from eatool.store.sql.sqlite import event_rows
 
 IN_FLIGHT = (1, 16, 128, 512)
 
@@ -52,7 +47,10 @@ def contenders(*, quick: bool) -> Iterator[Contender]:
         for in_flight in IN_FLIGHT:
             yield Contender(database, "eatool", in_flight, grouped(in_flight), many[in_flight])
             if in_flight > 1:
-                yield Contender(database, "raw driver", in_flight, raw(in_flight), many[in_flight])
+                events = many[in_flight]
+                yield Contender(database, "raw driver", in_flight, raw(in_flight), events)
+                answering = raw_answering(in_flight)
+                yield Contender(database, "raw driver, callers", in_flight, answering, events)
         for name, run in peers.threaded(database):
             yield Contender(database, name, 16, run, few)
 
@@ -116,59 +114,3 @@ def core_single(url: str, events: int) -> float:
         took = elapsed()
     engine.dispose()
     return events / took
-
-
-def raw(batch: int) -> Run:
-    """What one would write by hand: encode, insert, commit, on one connection in one thread.
-
-    The same events, bytes, table and durability as ours; no expected version, no constraints, no
-    idempotence, no hash chain, no head row, no callers to answer.
-    """
-
-    def run(url: str, events: int) -> float:
-        appends = list(workload.appends(0, events))
-        batches = [appends[at : at + batch] for at in range(0, events, batch)]
-        write = _raw_sqlite if url.startswith("sqlite") else _raw_postgresql
-        return events / write(url, batches)
-
-    return run
-
-
-def _raw_sqlite(url: str, batches: list[list[Append]]) -> float:
-    connection = sqlite3.connect(str(make_url(url).database), isolation_level=None)
-    connection.execute("PRAGMA journal_mode = WAL")
-    connection.execute("PRAGMA synchronous = FULL")
-    connection.execute(f"PRAGMA cache_size = -{CACHE_KIB}")
-    connection.execute(f"PRAGMA wal_autocheckpoint = {CHECKPOINT_PAGES}")
-    position = 0
-    with workload.measured() as elapsed:
-        for batch in batches:
-            rows = event_rows(workload.rows_by_hand(batch, position))
-            position += len(rows)
-            connection.execute("BEGIN IMMEDIATE")
-            connection.executemany(INSERT_SQLITE, rows)
-            connection.execute("COMMIT")
-        took = elapsed()
-    connection.close()
-    return took
-
-
-def _raw_postgresql(url: str, batches: list[list[Append]]) -> float:
-    plain = make_url(url).set(drivername="postgresql").render_as_string(hide_password=False)
-    position = 0
-    with (
-        psycopg.connect(plain) as connection,
-        connection.cursor() as cursor,
-        workload.measured() as elapsed,
-    ):
-        for batch in batches:
-            rows = workload.rows_by_hand(batch, position)
-            position += len(rows)
-            if len(rows) == 1:
-                cursor.execute(INSERT_POSTGRESQL, rows[0])
-            else:
-                with cursor.copy(COPY_EVENTS) as copy:
-                    for row in rows:
-                        copy.write_row(row)
-            connection.commit()
-        return elapsed()

@@ -23,7 +23,6 @@ from tests.publishing.support import (
 )
 from tests.store.stores import ADAPTERS, database_url
 
-from eatool.publishing.assembly import SpecProblem
 from eatool.publishing.checkpoints import Checkpoints
 from eatool.publishing.checkpoints_memory import MemoryCheckpoints
 from eatool.publishing.checkpoints_sql import SqlCheckpoints
@@ -32,6 +31,7 @@ from eatool.publishing.declared.replay import EventReplaySpec
 from eatool.publishing.memory import MemoryBroker
 from eatool.publishing.port import PermanentPublishError
 from eatool.publishing.positions import replay_range, start_position
+from eatool.publishing.problems import SpecProblem
 from eatool.publishing.progress import Progress, progress
 from eatool.publishing.relay import Relay
 from eatool.publishing.selection import Selection

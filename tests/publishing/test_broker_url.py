@@ -7,9 +7,10 @@ from pathlib import Path
 import pytest
 from tests.plugins.certificates import Certificates
 
-from eatool.publishing.assembly import SpecProblem, assemble
+from eatool.publishing.assembly import assemble
 from eatool.publishing.broker_url import BrokerUrlError, parse_broker_url
 from eatool.publishing.declared.broker import EventBrokerSpec
+from eatool.publishing.problems import SpecProblem
 
 
 def test_url_with_everything(certificates: Certificates) -> None:

@@ -16,9 +16,10 @@ from eatool.manifests.apply import Result, apply_manifests, delete_manifests
 from eatool.manifests.loader import ManifestsInvalid, load
 from eatool.manifests.publish import Published, publish_until_caught_up
 from eatool.manifests.report import as_json, lines, summary, table
-from eatool.publishing.assembly import SpecProblem, assemble
+from eatool.publishing.assembly import assemble
 from eatool.publishing.broker_url import BrokerUrlError, parse_broker_url
 from eatool.publishing.destination import Destination
+from eatool.publishing.problems import SpecProblem
 from eatool.registry.change import ActorType, Provenance, Source, Trust
 from eatool.registry.cli import output_option, show, store_option, to_json, with_registry
 from eatool.registry.opening import OpenRegistry

@@ -17,7 +17,7 @@ import orjson
 from eatool.domain.kinds import KINDS, downcast, event_types, upcast, versions
 from eatool.domain.upcasting import split
 from eatool.publishing.cloudevents import CloudEventsEncoder, ContentMode
-from eatool.publishing.connecting import Secrets, publisher_factory, secrets_of
+from eatool.publishing.connecting import Secrets, connections, publisher_factory, secrets_of
 from eatool.publishing.declared.broker import (
     DeliverySpec,
     EventBrokerSpec,
@@ -80,7 +80,7 @@ def assemble(
     window = spec.window or _WINDOW[spec.type]
     return Destination(
         name,
-        publisher_factory(name, spec, secrets, material, window=window),
+        publisher_factory(connections(name, spec, secrets, material, window=window)),
         _encoder(spec, environment),
         _selection(spec.select),
         RelayOptions(window=window, rate=_rate(spec.rate_limit), start=start),

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import ssl
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Final, NamedTuple
 from urllib.parse import urlsplit
@@ -14,7 +15,7 @@ from eatool.publishing.failover import Endpoint, FailoverPublisher
 from eatool.publishing.material import as_file
 from eatool.publishing.mqtt import MqttPublisher
 from eatool.publishing.mqtt_options import MqttOptions, QoS
-from eatool.publishing.port import PublisherFactory
+from eatool.publishing.port import Publisher, PublisherFactory
 from eatool.publishing.problems import SpecProblem
 from eatool.publishing.solace import SolacePublisher
 from eatool.publishing.solace_options import CLIENT_WINDOW, DeliveryMode, SolaceOptions
@@ -22,6 +23,8 @@ from eatool.publishing.tls import TlsOptions
 
 #: Secret name -> its data, decoded.
 Secrets = Mapping[str, Mapping[str, bytes]]
+
+ConnectionOptions = MqttOptions | SolaceOptions
 
 _PORTS: Final = {"mqtt": 1883, "mqtts": 8883, "tcp": 55555, "tcps": 55443}
 _SCHEMES: Final = {"mqtt": ("mqtt", "mqtts"), "solace": ("tcp", "tcps")}
@@ -37,9 +40,8 @@ KEY: Final = "tls.key"
 
 
 class Address(NamedTuple):
-    """One parsed address; ``text`` as people wrote it."""
+    """One parsed address."""
 
-    text: str
     host: str
     port: int
     secure: bool
@@ -64,30 +66,42 @@ def secrets_of(spec: EventBrokerSpec) -> frozenset[str]:
     return frozenset(names)
 
 
-def publisher_factory(
+def connections(
     name: str, spec: EventBrokerSpec, secrets: Secrets, material: Path, *, window: int
-) -> PublisherFactory:
-    """What makes sessions with the broker; raises :class:`SpecProblem`."""
+) -> list[ConnectionOptions]:
+    """Options for each address, in order; raises :class:`SpecProblem`.
+
+    ``name`` is what the broker sees, unless the spec names the client. ``material``: a private
+    directory for certificates.
+    """
     addresses = [
         _address(f"spec.addresses[{number}]", text, spec)
         for number, text in enumerate(spec.addresses)
     ]
-    tls = _tls(spec.tls or TlsSpec(), secrets, material) if _any_secure(addresses) else None
+    tls = None
+    if any(address.secure for address in addresses):
+        tls = _tls(spec.tls or TlsSpec(), secrets, material)
     login = _login(spec, secrets)
-    endpoints = []
+    options: list[ConnectionOptions] = []
     for address in addresses:
         secured = tls if address.secure else None
-        factory = (
-            _solace(name, spec, address, tls=secured, login=login, window=window)
-            if spec.type == "solace"
-            else _mqtt(name, spec, address, tls=secured, login=login)
-        )
-        endpoints.append(Endpoint(address.text, factory))
+        if spec.type == "solace":
+            options.append(_solace(name, spec, address, tls=secured, login=login, window=window))
+        else:
+            options.append(_mqtt(name, spec, address, tls=secured, login=login))
+    return options
+
+
+def publisher_factory(options: Iterable[ConnectionOptions]) -> PublisherFactory:
+    """What makes sessions that go to the first of several addresses that answers."""
+    endpoints = [Endpoint(each.address, partial(_publisher, each)) for each in options]
     return lambda: FailoverPublisher(endpoints)
 
 
-def _any_secure(addresses: list[Address]) -> bool:
-    return any(address.secure for address in addresses)
+def _publisher(options: ConnectionOptions) -> Publisher:
+    if isinstance(options, SolaceOptions):
+        return SolacePublisher(options)
+    return MqttPublisher(options)
 
 
 def _address(field: str, text: str, spec: EventBrokerSpec) -> Address:
@@ -100,19 +114,19 @@ def _address(field: str, text: str, spec: EventBrokerSpec) -> Address:
     if parts.scheme not in _SCHEMES[spec.type] or not parts.hostname or port == 0:
         raise SpecProblem(field, "InvalidAddress", f"must be {legal} for type {spec.type}")
     secure = parts.scheme in {"mqtts", "tcps"}
-    return Address(text, parts.hostname, port or _PORTS[parts.scheme], secure)
+    return Address(parts.hostname, port or _PORTS[parts.scheme], secure)
 
 
 def _mqtt(
     name: str, spec: EventBrokerSpec, address: Address, *, tls: TlsOptions | None, login: Login
-) -> PublisherFactory:
+) -> MqttOptions:
     given = spec.mqtt or MqttSpec()
     options = MqttOptions(
         address.host, address.port, username=login.username, password=login.password, tls=tls
     )
     session_expiry = given.session_expiry_seconds or 0
     qos: QoS = _QOS[1 if given.qos is None else given.qos]
-    options = replace(
+    return replace(
         options,
         version=given.version or options.version,
         client_id=given.client_id or f"eatool-{name}",
@@ -123,7 +137,6 @@ def _mqtt(
         retain=bool(given.retain),
         max_packet_size=given.max_packet_size,
     )
-    return lambda: MqttPublisher(options)
 
 
 _QOS: Final[tuple[QoS, QoS, QoS]] = (0, 1, 2)
@@ -143,9 +156,9 @@ def _solace(
     tls: TlsOptions | None,
     login: Login,
     window: int,
-) -> PublisherFactory:
+) -> SolaceOptions:
     given = spec.solace or SolaceSpec()
-    options = SolaceOptions(
+    return SolaceOptions(
         address.host,
         address.port,
         tls=tls,
@@ -157,7 +170,6 @@ def _solace(
         delivery_mode=_DELIVERY_MODES[given.delivery_mode or "Persistent"],
         window=min(window, CLIENT_WINDOW),
     )
-    return lambda: SolacePublisher(options)
 
 
 def _tls(spec: TlsSpec, secrets: Secrets, material: Path) -> TlsOptions:

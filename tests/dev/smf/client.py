@@ -15,7 +15,10 @@ from solace.messaging.config.missing_resources_creation_configuration import (
     MissingResourcesCreationStrategy,
 )
 from solace.messaging.config.transport_security_strategy import TLS
-from solace.messaging.errors.pubsubplus_client_error import PubSubPlusClientError
+from solace.messaging.errors.pubsubplus_client_error import (
+    IncompleteMessageDeliveryError,
+    PubSubPlusClientError,
+)
 from solace.messaging.messaging_service import (
     MessagingService,
     ReconnectionAttemptListener,
@@ -189,6 +192,11 @@ class Client:
         receiver = builder.build(Queue.durable_exclusive_queue(queue))
         receiver.start()
         return receiver
+
+    def stop_consuming(self, receiver: Any) -> None:
+        """Let go of a queue; what was received and not asked for is sent to the next consumer."""
+        with suppress(IncompleteMessageDeliveryError):
+            receiver.terminate(_TERMINATE_MS)
 
     def close(self) -> None:
         """Disconnect without waiting for what is unacknowledged."""

@@ -59,7 +59,7 @@ def test_a_queue_redelivers_what_was_not_acknowledged(
     assert [bytes(m.get_payload_as_bytes()) for m in messages] == [b"0", b"1", b"2", b"3"]
     for message in messages[:2]:
         receiver.ack(message)
-    receiver.terminate(1000)
+    client.stop_consuming(receiver)
     receiver = client.consume(level)
     again = [receiver.receive_message(5000) for _ in range(2)]
     assert [bytes(m.get_payload_as_bytes()) for m in again] == [b"2", b"3"]

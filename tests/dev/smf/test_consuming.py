@@ -62,7 +62,7 @@ def test_a_queue_keeps_what_it_attracts(solace: SmfBroker, connect: Connect) -> 
     assert not any(message.is_redelivered() for message in messages)
     for message in messages[:2]:
         receiver.ack(message)
-    receiver.terminate(200)
+    client.stop_consuming(receiver)
     assert solace.wait_for(lambda: queue.depth == 3)
     again = received(client.consume("orders"), 3)
     assert payloads(again) == ["2", "3", "4"]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from pathlib import Path
 
 import pytest
@@ -65,10 +66,14 @@ def test_a_queue_survives_a_kill(solace_process: BrokerProcess, connect: Connect
     client = connect(solace_process, name="publisher")
     client.publish(range(5))
     assert client.receipts.wait(5)
-    receiver = connect(solace_process, name="consumer").consume("orders")
+    consumer = connect(solace_process, name="consumer")
+    receiver = consumer.consume("orders")
     for _ in range(2):
         receiver.ack(receiver.receive_message(2000))
-    receiver.terminate(200)
+    consumer.stop_consuming(receiver)
+    deadline = time.monotonic() + 10
+    while solace_process.status().queues != {"orders": 3} and time.monotonic() < deadline:
+        time.sleep(0.02)
     solace_process.kill()
     solace_process.start()
     assert solace_process.status().queues == {"orders": 3}

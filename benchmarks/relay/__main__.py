@@ -1,9 +1,9 @@
-"""``python -m benchmarks.relay``: the relay into Mosquitto beside paho alone.
+"""``python -m benchmarks.relay``: the relay beside the broker's client library alone.
 
-Both sides send the same messages, at the same window, QoS 1, MQTT 5, to the same broker, in
-alternating rounds. The relay reads them from a SQLite log, encodes, keeps order per stream and
-writes checkpoints; the raw side has them encoded and in memory. A subscriber checks every round:
-nothing lost, nothing out of order, otherwise the exit code is 1.
+Both sides send the same messages, at the same window, to the same broker process, in alternating
+rounds. The relay reads them from a SQLite log, encodes, keeps order per stream and writes
+checkpoints; the raw side has them encoded and in memory. Every round is checked: nothing lost,
+nothing repeated, nothing out of order, otherwise the exit code is 1.
 """
 
 from __future__ import annotations
@@ -13,19 +13,22 @@ import gc
 import statistics
 import sys
 import tempfile
+from collections.abc import Mapping
+from functools import partial
+from importlib import import_module
 from pathlib import Path
+from typing import Any
 from uuid import UUID
 
 import click
 import orjson
 from rich.console import Console
 from rich.table import Table
-from tests.plugins.mosquitto import HINT, Mosquitto
 
-from benchmarks.relay.sides import encoder, raw_paho, relay
-from benchmarks.relay.witness import Witness
+from benchmarks.relay.peers import Cpu, Peer, Round
+from benchmarks.relay.sides import encoder, relay
+from benchmarks.relay.soak import soak
 from benchmarks.store.conditions import machine
-from eatool.demo.broker import find_mosquitto
 from eatool.publishing.port import Message
 from eatool.store.port import Append, NewEvent
 from eatool.store.sql import migrate
@@ -33,70 +36,141 @@ from eatool.store.sql.engine import open_engine
 from eatool.store.sql.log import SqlEventStore
 
 TARGET = 0.70
+#: Adapter -> class of its peer, window, events and rounds, quick and in full.
+ADAPTERS: Mapping[str, tuple[str, int, tuple[int, int], tuple[int, int]]] = {
+    "mqtt": ("benchmarks.relay.mqtt:MqttPeer", 256, (10_000, 3), (40_000, 5)),
+    "solace": ("benchmarks.relay.solace:SolacePeer", 200, (5_000, 3), (20_000, 5)),
+}
 
 
 @click.command()
-@click.option("--quick", is_flag=True, help="Fewer events and rounds: about 20 seconds.")
-@click.option("--window", default=256, show_default=True, help="Events in flight on both sides.")
+@click.option("--adapter", type=click.Choice(list(ADAPTERS)), help="Only this one.")
+@click.option("--quick", is_flag=True, help="Fewer events and rounds: about 20 seconds each.")
+@click.option("--window", type=int, help="Events in flight on both sides.  [default: adapter's]")
 @click.option("--streams", default=1000, show_default=True, help="Entities the events spread over.")
+@click.option("--soak", "soaked", type=int, metavar="EVENTS", help="Watch memory instead.")
 @click.option("--output", type=click.Choice(["table", "json"]), default="table")
-def main(*, quick: bool, window: int, streams: int, output: str) -> None:
+def main(
+    *,
+    adapter: str | None,
+    quick: bool,
+    window: int | None,
+    streams: int,
+    soaked: int | None,
+    output: str,
+) -> None:
     """Measure, check, print; exit code 1 when an event was lost or out of order."""
-    if find_mosquitto() is None:
-        raise click.ClickException(HINT)
-    events, rounds = (10_000, 3) if quick else (40_000, 5)
-    with tempfile.TemporaryDirectory() as folder:
-        conditions = {**machine(Path(folder)), "broker": "mosquitto, no persistence"}
-        rates = asyncio.run(_measure(Path(folder), events, rounds, window, streams))
-    medians = {side: statistics.median(values) for side, values in rates.items()}
+    results = {}
+    for name in [adapter] if adapter else ADAPTERS:
+        peer_class, usual, short, full = ADAPTERS[name]
+        with tempfile.TemporaryDirectory() as folder:
+            compare = partial(
+                _compare, Path(folder), peer_class, window=window or usual, streams=streams
+            )
+            results[name] = (
+                compare(events=soaked, rounds=0) if soaked else compare(*(short if quick else full))
+            )
+        if output == "table":
+            _show(results[name])
+    if output == "json":
+        sys.stdout.buffer.write(orjson.dumps(results, option=orjson.OPT_INDENT_2) + b"\n")
+
+
+def _compare(
+    folder: Path, peer_class: str, events: int, rounds: int, *, window: int, streams: int
+) -> dict[str, Any]:
+    conditions = machine(folder)
+    url = f"sqlite:///{folder / 'log.db'}"
+    messages = _fill(url, events, streams)
+    module, _, name = peer_class.partition(":")
+    peer: Peer = getattr(import_module(module), name)(folder)
     result = {
         "conditions": {
             **conditions,
+            "broker": peer.settings,
             "events": events,
             "rounds": rounds,
             "window": window,
             "streams": streams,
         },
-        "acked_per_second": rates,
-        "ratio": round(medians["relay"] / medians["paho"], 3),
-        "target": TARGET,
         "lost": 0,
         "reordered": 0,
     }
-    if output == "json":
-        sys.stdout.buffer.write(orjson.dumps(result, option=orjson.OPT_INDENT_2) + b"\n")
-        return
-    table = Table(title=f"{events} events, {streams} streams, window {window}, QoS 1, MQTT 5")
-    for heading in ("side", "median acked/s", "lowest", "highest"):
-        table.add_column(heading, justify="left" if heading == "side" else "right")
-    for side, values in rates.items():
-        table.add_row(side, f"{medians[side]:,.0f}", f"{min(values):,.0f}", f"{max(values):,.0f}")
-    console = Console()
-    console.print(table)
-    console.print(f"relay / paho: {result['ratio']:.0%} (target {TARGET:.0%}), 0 lost, 0 reordered")
+    try:
+        if not rounds:
+            del messages
+            return result | {"memory": asyncio.run(soak(url, peer, events, window))}
+        gc.collect()
+        gc.freeze()  # the prepared messages are nobody's cost: keep both sides from walking them
+        found = asyncio.run(_measure(url, peer, messages, rounds, window))
+    finally:
+        peer.stop()
+    medians = {side: statistics.median(each.rate for each in found[side]) for side in found}
+    return result | {
+        "acked_per_second": {side: [each.rate for each in found[side]] for side in found},
+        "cpu_us_per_event": {
+            side: {
+                part: statistics.median(getattr(each.cpu, part) for each in found[side])
+                / events
+                * 1e6
+                for part in Cpu._fields
+            }
+            for side in found
+        },
+        "broker_busy": {
+            side: statistics.median(each.cpu.broker * each.rate / events for each in found[side])
+            for side in found
+        },
+        "ratio": round(medians["relay"] / medians[peer.raw], 3),
+        "target": TARGET,
+    }
 
 
 async def _measure(
-    folder: Path, events: int, rounds: int, window: int, streams: int
-) -> dict[str, list[float]]:
-    url = f"sqlite:///{folder / 'log.db'}"
-    messages = _fill(url, events, streams)
-    gc.collect()
-    gc.freeze()  # the prepared messages are nobody's cost: keep both sides from walking them
-    broker = Mosquitto(folder / "broker", settings={"persistence": "false"})
-    broker.start()
-    rates: dict[str, list[float]] = {"paho": [], "relay": []}
-    try:
-        witness = Witness(broker.port)
-        for number in range(rounds):
-            rates["paho"].append(await asyncio.to_thread(raw_paho, broker.port, messages, window))
-            await asyncio.to_thread(witness.collect, events)
-            name = f"round-{number}"
-            rates["relay"].append(await relay(url, broker.port, name, events=events, window=window))
-            await asyncio.to_thread(witness.collect, events)
-    finally:
-        broker.kill()
-    return rates
+    url: str, peer: Peer, messages: list[Message], rounds: int, window: int
+) -> dict[str, list[Round]]:
+    found: dict[str, list[Round]] = {peer.raw: [], "relay": []}
+    events = len(messages)
+    for number in range(rounds):
+        before = Cpu.now(peer.pid)
+        rate = await asyncio.to_thread(peer.publish_raw, messages, window)
+        found[peer.raw].append(Round(rate, Cpu.now(peer.pid).since(before)))
+        await asyncio.to_thread(peer.collect, events)
+        before = Cpu.now(peer.pid)
+        rate = await relay(url, peer.factory(), f"round-{number}", events=events, window=window)
+        found["relay"].append(Round(rate, Cpu.now(peer.pid).since(before)))
+        await asyncio.to_thread(peer.collect, events)
+    return found
+
+
+def _show(result: dict[str, Any]) -> None:
+    conditions = result["conditions"]
+    title = "{events} events, {streams} streams, window {window}; {broker}".format_map(conditions)
+    console = Console()
+    if "memory" in result:
+        table = Table("events", "MiB of the relay's process", title=title)
+        for events, size in result["memory"]:
+            table.add_row(f"{events:,}", f"{size / 2**20:.1f}")
+        console.print(table)
+        return
+    table = Table(title=title)
+    for heading in ("side", "median acked/s", "lowest", "highest", "CPU us/event", "broker's"):
+        table.add_column(heading, justify="left" if heading == "side" else "right")
+    for side, values in result["acked_per_second"].items():
+        cpu, busy = result["cpu_us_per_event"][side], result["broker_busy"][side]
+        table.add_row(
+            side,
+            f"{statistics.median(values):,.0f}",
+            f"{min(values):,.0f}",
+            f"{max(values):,.0f}",
+            f"{cpu['client']:.0f}",
+            f"{cpu['broker']:.0f} ({busy:.0%} of a core)" if cpu["broker"] else "not shown",
+        )
+    console.print(table)
+    raw = next(iter(result["acked_per_second"]))
+    console.print(
+        f"relay / {raw}: {result['ratio']:.0%} (target {TARGET:.0%}), 0 lost, 0 reordered"
+    )
 
 
 def _fill(url: str, events: int, streams: int) -> list[Message]:

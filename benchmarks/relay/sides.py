@@ -1,24 +1,16 @@
-"""The two sides of the comparison: the product, and nothing but the client library."""
+"""The product's side of the comparison."""
 
 from __future__ import annotations
 
 import asyncio
-import threading
 import time
-from collections.abc import Sequence
-
-from paho.mqtt.client import Client
-from paho.mqtt.enums import CallbackAPIVersion, MQTTProtocolVersion
-from paho.mqtt.packettypes import PacketTypes
-from paho.mqtt.properties import Properties
+from collections.abc import Callable
 
 from eatool.publishing.checkpoints_sql import SqlCheckpoints
 from eatool.publishing.cloudevents import CloudEventsEncoder, ContentMode
-from eatool.publishing.mqtt import MqttPublisher
-from eatool.publishing.mqtt_options import MqttOptions
 from eatool.publishing.observer import NullObserver
 from eatool.publishing.options import RelayOptions
-from eatool.publishing.port import Message
+from eatool.publishing.port import PublisherFactory
 from eatool.publishing.relay import Relay
 from eatool.publishing.topics import TopicTemplate
 from eatool.store.encoding import StoredEvent
@@ -26,50 +18,23 @@ from eatool.store.sql.engine import open_engine
 from eatool.store.sql.log import SqlEventStore
 
 
-def raw_paho(port: int, messages: Sequence[Message], window: int) -> float:
-    """Acked messages per second: paho's own network thread, nothing but publish and count."""
-    client = Client(CallbackAPIVersion.VERSION2, protocol=MQTTProtocolVersion.MQTTv5)
-    client.max_inflight_messages_set(0)
-    client.max_queued_messages_set(0)
-    permits = threading.Semaphore(window)
-    up, done = threading.Event(), threading.Event()
-    left = len(messages)
-
-    def acknowledged(*_: object) -> None:
-        nonlocal left
-        left -= 1
-        permits.release()
-        if not left:
-            done.set()
-
-    client.on_connect = lambda *_: up.set()
-    client.on_publish = acknowledged
-    client.connect("127.0.0.1", port)
-    client.loop_start()
-    up.wait(10)
-    properties = Properties(PacketTypes.PUBLISH)  # type: ignore[no-untyped-call]
-    properties.ContentType = messages[0].content_type
-    properties.PayloadFormatIndicator = 1
-    begin = time.perf_counter()
-    for message in messages:
-        permits.acquire()
-        client.publish(message.topic, message.payload, 1, properties=properties)
-    done.wait()
-    rate = len(messages) / (time.perf_counter() - begin)
-    client.disconnect()
-    client.loop_stop()
-    return rate
-
-
-async def relay(url: str, port: int, destination: str, *, events: int, window: int) -> float:
+async def relay(
+    url: str,
+    factory: PublisherFactory,
+    destination: str,
+    *,
+    events: int,
+    window: int,
+    progress: Callable[[int], None] = lambda _published: None,
+) -> float:
     """Acked events per second: log, encoding, order, parking, checkpoints, everything."""
     engine = open_engine(url)
     store = SqlEventStore(open_engine(url))
     checkpoints = SqlCheckpoints(engine)
-    published = _Counter(events)
+    published = _Counter(events, progress)
     subject = Relay(
         store,
-        lambda: MqttPublisher(MqttOptions("127.0.0.1", port)),
+        factory,
         checkpoints,
         destination=destination,
         encoder=encoder(),
@@ -77,7 +42,7 @@ async def relay(url: str, port: int, destination: str, *, events: int, window: i
         observer=published,
     )
     running = asyncio.create_task(subject.run())
-    await asyncio.wait_for(published.done.wait(), 300)
+    await asyncio.wait_for(published.done.wait(), 1200)
     rate = events / (published.ended - published.began)
     await subject.stop()
     await running
@@ -96,8 +61,9 @@ def encoder(mode: ContentMode = ContentMode.STRUCTURED) -> CloudEventsEncoder:
 class _Counter(NullObserver):
     """Starts the clock when the session is open, as the other side does."""
 
-    def __init__(self, expected: int) -> None:
-        self._left = expected
+    def __init__(self, expected: int, progress: Callable[[int], None]) -> None:
+        self._expected = self._left = expected
+        self._progress = progress
         self.began = self.ended = 0.0
         self.done = asyncio.Event()
 
@@ -109,6 +75,7 @@ class _Counter(NullObserver):
     def published(self, event: StoredEvent, since_recorded: float, call: float) -> None:
         """See :class:`~eatool.publishing.observer.Observer`."""
         self._left -= 1
+        self._progress(self._expected - self._left)
         if not self._left:
             self.ended = time.perf_counter()
             self.done.set()

@@ -43,6 +43,7 @@ class SolacePublisher:
         self._number = 0
         self._outstanding: dict[int, asyncio.Future[None]] = {}
         self._waiting: deque[tuple[Message, asyncio.Future[None]]] = deque()
+        self._batch: list[tuple[int, Message]] = []
         self._suspicion: asyncio.TimerHandle | None = None
         self._bridge = _LoopBridge(self._loop, self)
 
@@ -149,7 +150,14 @@ class SolacePublisher:
     def _send(self, message: Message, future: asyncio.Future[None]) -> None:
         self._number += 1
         self._outstanding[self._number] = future
-        self._client.send(self._number, message)
+        if not self._batch:
+            self._loop.call_soon(self._hand_over)
+        self._batch.append((self._number, message))
+
+    def _hand_over(self) -> None:
+        """Wake the thread once for all that was published in this turn of the loop."""
+        batch, self._batch = self._batch, []
+        self._client.send(batch)
 
 
 class _LoopBridge:

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import logging
 import threading
+from collections.abc import Sequence
 from contextlib import suppress
 from queue import SimpleQueue
 from typing import Any, Final, Protocol
@@ -71,19 +72,19 @@ class ClientThread(threading.Thread):
         self._client_name = name
         self._options = options
         self._bridge = bridge
-        self._jobs: SimpleQueue[tuple[int, Message] | None] = SimpleQueue()
+        self._jobs: SimpleQueue[Sequence[tuple[int, Message]]] = SimpleQueue()
         self._ending = False
         self._room = threading.Event()
 
-    def send(self, number: int, message: Message) -> None:
-        """Publish; the answer comes through the bridge. Never blocks."""
-        self._jobs.put((number, message))
+    def send(self, numbered: Sequence[tuple[int, Message]]) -> None:
+        """Publish; the answers come through the bridge. Never blocks."""
+        self._jobs.put(numbered)
 
     def end(self) -> None:
         """Publish nothing more, disconnect, release. Never blocks."""
         self._ending = True
         self._room.set()
-        self._jobs.put(None)
+        self._jobs.put(())
 
     def run(self) -> None:
         """The life of the connection."""
@@ -136,19 +137,18 @@ class ClientThread(threading.Thread):
         return publisher
 
     def _publish_all(self, publisher: Any, outbound: Outbound) -> None:
-        while (job := self._jobs.get()) is not None and not self._ending:
-            number, message = job
-            try:
-                prepared, topic = outbound.message(message), topic_of(message.topic)
-            except Exception as error:
-                reason = f"cannot be made a Solace message: {type(error).__name__}"
-                self._bridge.answered(number, PermanentPublishError(reason))
-                continue
-            self._publish(publisher, prepared, topic, number)
+        while not self._ending:
+            for number, message in self._jobs.get():
+                try:
+                    prepared, topic = outbound.message(message), topic_of(message.topic)
+                except Exception as error:
+                    reason = f"cannot be made a Solace message: {type(error).__name__}"
+                    self._bridge.answered(number, PermanentPublishError(reason))
+                else:
+                    self._publish(publisher, prepared, topic, number)
 
     def _publish(self, publisher: Any, prepared: Any, topic: Any, number: int) -> None:
         while not self._ending:
-            self._room.clear()
             try:
                 if self._options.delivery_mode == "direct":
                     publisher.publish(prepared, topic)
@@ -158,6 +158,7 @@ class ClientThread(threading.Thread):
             except PublisherOverflowError:
                 # Later messages of the queue wait behind this one: order stays.
                 self._room.wait(_FULL)
+                self._room.clear()
             except IllegalStateError:
                 self._bridge.answered(number, SessionLost("not connected"))
                 return

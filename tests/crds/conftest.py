@@ -15,8 +15,11 @@ from eatool.dev.apiclient import ApiClient
 from eatool.dev.controlplane import ControlPlane
 from eatool.domain.kind import EntityKind
 from eatool.domain.kinds import KINDS
+from eatool.kube.platform.resources import RESOURCES, Resource
 from eatool.kube.schema.admission import POLICY_NAME, actor_policy
 from eatool.kube.schema.crd import crd_name, custom_resource_definition
+from eatool.kube.schema.platform import platform_crd
+from eatool.publishing.declared import API_GROUP, API_VERSION
 
 CRDS = "/apis/apiextensions.k8s.io/v1/customresourcedefinitions"
 ADMISSION = "/apis/admissionregistration.k8s.io/v1"
@@ -30,6 +33,19 @@ def crds(admin: ApiClient) -> None:
     for kind in KINDS.values():
         apply(admin, f"{CRDS}/{crd_name(kind)}", custom_resource_definition(kind))
     wait_for(lambda: all(_served(admin, kind) for kind in KINDS.values()))
+
+
+@pytest.fixture(scope="session")
+def platform_crds(admin: ApiClient) -> None:
+    """The CRDs of the platform group, served."""
+    for crd in (platform_crd(resource) for resource in RESOURCES):
+        apply(admin, f"{CRDS}/{crd['metadata']['name']}", crd)
+
+    def served(resource: Resource) -> bool:
+        path = f"/apis/{API_GROUP}/{API_VERSION}/{resource.plural}"
+        return admin.request("GET", path).status == HTTPStatus.OK
+
+    wait_for(lambda: all(map(served, RESOURCES)))
 
 
 @pytest.fixture

@@ -11,8 +11,8 @@ from typing import Any
 
 import pytest
 import yaml
-from tests.crds.conftest import CRDS, wait_for
-from tests.crds.server import MERGE, Cause, JsonObject, Kubectl, apply
+from tests.crds.conftest import CRDS
+from tests.crds.server import MERGE, Cause, JsonObject, Kubectl
 
 from eatool.dev.apiclient import ApiClient, Reply
 from eatool.dev.controlplane import ControlPlane
@@ -23,7 +23,6 @@ from eatool.kube.platform.resources import (
     RESOURCES,
     Resource,
 )
-from eatool.kube.schema.platform import platform_crd
 from eatool.publishing.declared import API_GROUP, API_VERSION
 
 MQTT: JsonObject = {"type": "mqtt", "addresses": ["mqtt://broker.example:1883"]}
@@ -173,20 +172,6 @@ TAKEN = (
     Case(EVENT_REPLAY, {**REPLAY, "suspended": True, "rateLimit": None}, before=REPLAY),
     Case(PARKED_STREAM, PARKED, before=PARKED),
 )
-
-
-@pytest.fixture(scope="session")
-def platform_crds(admin: ApiClient) -> None:
-    """The CRDs of the group, served."""
-    for resource in RESOURCES:
-        crd = platform_crd(resource)
-        apply(admin, f"{CRDS}/{crd['metadata']['name']}", crd)
-
-    def served(resource: Resource) -> bool:
-        path = f"/apis/{API_GROUP}/{API_VERSION}/{resource.plural}"
-        return admin.request("GET", path).status == HTTPStatus.OK
-
-    wait_for(lambda: all(map(served, RESOURCES)))
 
 
 @dataclass(frozen=True)

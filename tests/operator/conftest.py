@@ -8,15 +8,16 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from tests.crds.conftest import crds
+from tests.crds.conftest import crds, platform_crds
 from tests.operator.operators import Operator, running
+from tests.operator.platform_site import PlatformSite
 from tests.operator.site import Log, Site
 
 from eatool.dev.apiclient import ApiClient
 from eatool.dev.controlplane import ControlPlane
 from eatool.dev.faultproxy import FaultProxy
 
-__all__ = ["crds"]
+__all__ = ["crds", "platform_crds"]
 
 
 def new_site(admin: ApiClient) -> Site:
@@ -50,7 +51,7 @@ def proxy(control_plane: ControlPlane, directory: Path) -> Iterator[FaultProxy]:
 
 @pytest.fixture(scope="module")
 def operator(
-    proxy: FaultProxy, directory: Path, site: Site, settings: dict[str, object]
+    platform_crds: None, proxy: FaultProxy, directory: Path, site: Site, settings: dict[str, object]
 ) -> Iterator[Operator]:
     """A running operator behind the fault proxy."""
     options: dict[str, Any] = {"namespaces": site.namespace, **settings}
@@ -63,3 +64,11 @@ def log(operator: Operator) -> Iterator[Log]:
     log = Log(operator.store_url)
     yield log
     log.close()
+
+
+@pytest.fixture(scope="module")
+def platform(
+    platform_crds: None, admin: ApiClient, site: Site, kubectl: Path, control_plane: ControlPlane
+) -> PlatformSite:
+    """The platform's objects of the namespace that the operator calls its own."""
+    return PlatformSite(admin, site.namespace, kubectl, control_plane.kubeconfig)

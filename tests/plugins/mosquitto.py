@@ -114,6 +114,11 @@ class Mosquitto:
                 raise RuntimeError((self._folder / "log").read_text())
             time.sleep(0.02)
 
+    def set_acl(self, acl: str) -> None:
+        """Other access rules, for the sessions that are open too; needs some from the start."""
+        (self._folder / "acl").write_text(acl)
+        self._signal(signal.SIGHUP)
+
     def silence(self) -> None:
         """The process stops answering, the kernel goes on taking connections and bytes."""
         self._signal(signal.SIGSTOP)

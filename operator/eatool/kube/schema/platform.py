@@ -191,11 +191,6 @@ def platform_crd(resource: Resource) -> JsonObject:
     ).manifest()
 
 
-def platform_crds() -> list[JsonObject]:
-    """All CRDs of the group."""
-    return [platform_crd(resource) for resource in RESOURCES]
-
-
 def platform_spec(resource: Resource) -> JsonObject:
     """Structural schema of ``spec`` with its CEL rules."""
     return ordered(structural_schema(resource.spec) | validations(resource.cel))

@@ -11,7 +11,7 @@ from typing import Any
 
 from eatool.domain.fields import NAME_MAX
 from eatool.domain.kind import EntityKind, Ref
-from eatool.domain.rules import StateMachine
+from eatool.domain.rules import SharedKey, StateMachine
 from eatool.kube.platform.resources import CATEGORY as PLATFORM_CATEGORY
 from eatool.kube.platform.resources import RESOURCES
 from eatool.kube.schema.crd import CATEGORY, root_rules, spec_schema
@@ -49,6 +49,7 @@ def kind_page(kind: EntityKind, kinds: Sequence[EntityKind], example: JsonObject
         _fields(kind, kinds),
         _checked_at_apply(kind),
         _checked_by_operator(kind),
+        _warned_of(kind),
         _transitions(kind.state_machines),
         _events(kind),
         _deletion(kind, kinds),
@@ -164,7 +165,8 @@ def _checked_at_apply(kind: EntityKind) -> str:
 def _checked_by_operator(kind: EntityKind) -> str:
     rules = [
         f"{kind.spec.path_of(unique.field)} {unique.message} (`AlreadyExists`)"
-        for unique in kind.unique
+        for unique in (*kind.unique, *kind.shared)
+        if not (isinstance(unique, SharedKey) and unique.advisory)
     ]
     if kind.parent_field:
         rules.append(
@@ -184,6 +186,20 @@ def _checked_by_operator(kind: EntityKind) -> str:
         "## Checked by the operator\n\n"
         "A spec that breaks a rule stays in the cluster but is not recorded; "
         "the condition `Stalled` carries the reason.\n\n" + bullets(rules)
+    )
+
+
+def _warned_of(kind: EntityKind) -> str:
+    advice = [
+        f"{kind.spec.path_of(shared.field)} {shared.message}"
+        for shared in kind.shared
+        if shared.advisory
+    ]
+    if not advice:
+        return ""
+    return (
+        "## Warned of\n\nRecorded all the same; the `status.warnings` of each of them says so."
+        "\n\n" + bullets(advice)
     )
 
 

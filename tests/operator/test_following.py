@@ -56,12 +56,17 @@ def test_a_relation_is_as_sensitive_as_its_ends_are_by_now(
     assert_log_is_what_is_declared(site, log)
 
 
-def test_a_second_server_of_a_host_is_warned_until_the_first_one_goes(site: Site, log: Log) -> None:
+def test_two_servers_of_one_host_are_warned_until_one_goes(site: Site, log: Log) -> None:
     site.create("Server", "one", SERVER)
     assert "warnings" not in site.await_ready("Server", "one")["status"]
     site.create("Server", "two", SERVER)
     (warning,) = site.await_ready("Server", "two")["status"]["warnings"]
     assert warning.endswith("Server/one has it already")
+    until(
+        lambda: "warnings" in site.get("Server", "one")["status"],
+        "the first one says so too",
+        seconds=30,
+    )
     site.delete("Server", "one")
     until(
         lambda: "warnings" not in site.get("Server", "two")["status"],

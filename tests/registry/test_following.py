@@ -99,13 +99,15 @@ async def test_the_second_server_of_a_host_is_woken_when_the_first_one_goes(
     any_url: str | None,
 ) -> None:
     async with site(any_url) as (registry, _):
+        woken: list[set[EntityRef]] = []
+        registry.arrivals.on_wake(lambda refs: woken.append(set(refs)))
         first = await apply(registry, "Server", "one", SERVER)
+        assert woken == []
         second = await apply(registry, "Server", "two", SERVER)
+        assert woken.pop() == {ref("Server", "one")}, "both are told"
         assert isinstance(first, Recorded)
         assert isinstance(second, Recorded)
         assert (len(first.warnings), len(second.warnings)) == (0, 1)
-        woken: list[set[EntityRef]] = []
-        registry.arrivals.on_wake(lambda refs: woken.append(set(refs)))
         await apply(registry, "Server", "one", {**SERVER, "region": "north"})
         assert woken == []
         await registry.delete(change("Server", "one"))

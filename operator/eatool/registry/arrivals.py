@@ -86,7 +86,7 @@ class Arrivals:
         self._waiting.drop(waiter)
         wanted = frozenset(targets) - {waiter}
         if self._is_late(wanted, since):
-            self._wake({waiter})
+            self.wake({waiter})
         elif wanted:
             self._waiting.put(waiter, wanted)
 
@@ -102,7 +102,7 @@ class Arrivals:
         wanted = frozenset(facts)
         entities = {fact.entity for fact in wanted}
         if self._is_late(entities, since):
-            self._wake({follower})
+            self.wake({follower})
         elif wanted:
             existence = {Fact(entity, _EXISTENCE) for entity in entities}
             self._following.put(follower, wanted | existence)
@@ -143,7 +143,7 @@ class Arrivals:
             self._waiting.drop(sleeper)
             self._following.drop(sleeper)
         if woken:
-            self._wake(woken)
+            self.wake(woken)
         return woken
 
     def _is_late(self, targets: Collection[EntityRef], since: int) -> bool:
@@ -152,6 +152,7 @@ class Arrivals:
             or any(self._changed.get(target, 0) > since for target in targets)
         )
 
-    def _wake(self, woken: set[EntityRef]) -> None:
+    def wake(self, woken: Collection[EntityRef]) -> None:
+        """Have these looked at again."""
         for wake in tuple(self._wakes):
             wake(woken)

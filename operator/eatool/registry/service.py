@@ -11,26 +11,24 @@ import random
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
 from time import perf_counter
 from typing import Protocol, TypeVar, cast
 
-from pydantic import BaseModel
-
-from eatool.domain.decide import decide, decide_deletion, parse
-from eatool.domain.decision import Accepted, Decision, EntityState, Rejected, Waiting
+from eatool.domain.decision import Accepted, EntityState, Rejected, Waiting
 from eatool.domain.errors import Code, FieldError, SpecInvalid
 from eatool.domain.evolve import BrokenStream
 from eatool.domain.identity import EntityRef
-from eatool.domain.kind import EntityKind, EntitySpec
+from eatool.domain.kind import EntitySpec
 from eatool.domain.kinds import KINDS
-from eatool.domain.landscape import Fact, Landscape, Request
+from eatool.domain.landscape import Fact, Landscape
+from eatool.domain.parsing import parse
 from eatool.domain.policies import Policy
 from eatool.domain.uniqueness import advice
 from eatool.domain.upcasting import UnknownEventType
 from eatool.projections.queries import Record
 from eatool.registry.arrivals import Arrivals
-from eatool.registry.change import Change, SeenNewer
+from eatool.registry.change import Change
+from eatool.registry.deciding import Decided, Decisions, Wish
 from eatool.registry.envelope import new_events
 from eatool.registry.folding import CachedStates, Folded, LastEvent, Log, folded_of
 from eatool.registry.observing import NullObserver, RegistryObserver
@@ -73,20 +71,6 @@ class Appender(Protocol):
         ...
 
 
-@dataclass(frozen=True, slots=True)
-class _Decided:
-    folded: Folded
-    decision: Decision
-    #: The accepted spec after the decision, with what follows from it.
-    effective: BaseModel | None
-    #: Log position before anything the decision is based on was read.
-    position: int
-
-
-#: Decides on a folded state; runs in a worker thread.
-_Decide = Callable[[EntityState], Decision]
-
-
 class Registry:
     """Decides and records changes; one per process, used from one event loop.
 
@@ -110,13 +94,18 @@ class Registry:
     ) -> None:
         self.pending = pending or PendingChanges()
         self.arrivals = arrivals or Arrivals()
-        self._log = log
         self._appender = appender
         self._landscape = landscape
-        self._policy = policy or Policy()
-        self._clock = clock
         self._observer = observer or NullObserver()
         self._states = CachedStates(log, cached_states)
+        self._decisions = Decisions(
+            log,
+            self._states,
+            landscape,
+            pending=self.pending,
+            policy=policy or Policy(),
+            clock=clock,
+        )
         self._readers = ThreadPoolExecutor(readers, thread_name_prefix="registry")
         self._turns: defaultdict[str, asyncio.Lock] = defaultdict(asyncio.Lock)
 
@@ -126,14 +115,13 @@ class Registry:
         try:
             desired = parse(kind, change.spec)
         except SpecInvalid as invalid:
-            errors = invalid.errors
-            return await self._run(change, lambda _state: Rejected(errors))
+            return await self._run(change, Wish(rejected=Rejected(invalid.errors)))
         if kind.parent_field is not None:
             parent = getattr(desired, kind.parent_field)
             self.pending.desire_parent(
                 change.ref, parent and kind.ref(change.ref.namespace, parent)
             )
-        return await self._run(change, self._deciding(kind, change, desired), desired)
+        return await self._run(change, Wish(desired))
 
     async def delete(self, change: Change) -> Outcome:
         """End the entity; one that is not recorded is :class:`Unchanged`.
@@ -141,8 +129,7 @@ class Registry:
         Does not mark it as terminating: a caller whose objects are going away for certain, once
         the registry lets them, says so to ``pending``.
         """
-        kind = KINDS[change.ref.aggregate_type]
-        return await self._run(change, self._deciding(kind, change, None))
+        return await self._run(change, Wish())
 
     async def preload(self, snapshots: Callable[[], Iterator[Sequence[Record]]]) -> int:
         """Fill the cache of states from read-model pages before a restart's flood of objects.
@@ -155,46 +142,11 @@ class Registry:
         """Wait for running reads and end the worker threads."""
         self._readers.shutdown()
 
-    def _deciding(self, kind: EntityKind, change: Change, desired: EntitySpec | None) -> _Decide:
-        told = change.provenance
-
-        def run(state: EntityState) -> Decision:
-            request = Request(
-                actor=told.actor,
-                reason=told.reason,
-                approval_id=told.approval_id,
-                override=told.override,
-                now=self._clock(),
-            )
-            pending = self.pending.view()
-            if desired is None:
-                return decide_deletion(
-                    kind,
-                    state,
-                    landscape=self._landscape,
-                    request=request,
-                    pending=pending,
-                    policy=self._policy,
-                )
-            return decide(
-                kind,
-                state,
-                desired,
-                landscape=self._landscape,
-                request=request,
-                pending=pending,
-                policy=self._policy,
-            )
-
-        return run
-
-    async def _run(
-        self, change: Change, deciding: _Decide, desired: EntitySpec | None = None
-    ) -> Outcome:
+    async def _run(self, change: Change, wish: Wish) -> Outcome:
         started = perf_counter()
         ticket = self.arrivals.ticket()
         try:
-            outcome = await self._attempt(change, deciding, desired)
+            outcome = await self._attempt(change, wish)
         except StoreUnavailable as error:
             outcome = Unavailable(_AWAY, _RETRY_UNAVAILABLE, str(error))
         except (UnknownEventVersion, UnknownEventType, BrokenStream) as error:
@@ -203,15 +155,13 @@ class Registry:
         self._observer.decided(change.ref.aggregate_type, outcome, perf_counter() - started)
         return outcome
 
-    async def _attempt(
-        self, change: Change, deciding: _Decide, desired: EntitySpec | None
-    ) -> Outcome:
+    async def _attempt(self, change: Change, wish: Wish) -> Outcome:
         turn = self._turns[change.ref.category]
         if turn.locked():
             async with turn:
                 pass
         try:
-            return await self._once(change, deciding, desired)
+            return await self._once(change, wish)
         except AppendRefused as refusal:
             self._refused(change, refusal)
         # Contenders of this process take turns from here on, and newcomers let them pass: a
@@ -219,7 +169,7 @@ class Registry:
         async with turn:
             for attempt in range(1, _ATTEMPTS):
                 try:
-                    return await self._once(change, deciding, desired)
+                    return await self._once(change, wish)
                 except AppendRefused as refusal:
                     self._refused(change, refusal)
                 longest = min(_PAUSE * 2**attempt, _LONGEST_PAUSE)
@@ -227,8 +177,8 @@ class Registry:
         why = f"{change.ref}: other writers were faster {_ATTEMPTS} times"
         return Unavailable(why, _RETRY_CONTENDED)
 
-    async def _once(self, change: Change, deciding: _Decide, desired: EntitySpec | None) -> Outcome:
-        decided = await self._in_reader(lambda: self._decide(change, deciding, desired))
+    async def _once(self, change: Change, wish: Wish) -> Outcome:
+        decided = await self._in_reader(lambda: self._decisions.decide(change, wish))
         state, last, effective = decided.folded.state, decided.folded.last, decided.effective
         match decided.decision:
             case Accepted(events=()) as accepted:
@@ -240,23 +190,7 @@ class Registry:
             case Rejected(errors, blocked_by):
                 return Refused(state, last, errors, blocked_by, effective)
 
-    def _decide(self, change: Change, deciding: _Decide, desired: EntitySpec | None) -> _Decided:
-        folded = self._states.fold(change.ref)
-        if change.tentative and _knows_more(folded, change):
-            raise SeenNewer(str(change.ref))
-        # Only what is going to be appended needs to know where the log stood.
-        position = 0 if folded.state.spec == desired else self._log.head().position
-        decision = deciding(folded.state)
-        accepted = desired if isinstance(decision, Accepted) else folded.state.spec
-        return _Decided(folded, decision, self._effective(change.ref, accepted), position)
-
-    def _effective(self, ref: EntityRef, spec: BaseModel | None) -> BaseModel | None:
-        if spec is None:
-            return None
-        derived: BaseModel = KINDS[ref.aggregate_type].derived(ref, spec, self._landscape)
-        return derived
-
-    async def _record(self, change: Change, decided: _Decided, accepted: Accepted) -> Outcome:
+    async def _record(self, change: Change, decided: Decided, accepted: Accepted) -> Outcome:
         folded = decided.folded
         append = Append(
             change.ref.stream_id,
@@ -281,6 +215,11 @@ class Registry:
         self._states.put(Folded(state, last))
         clashing = await self._clashing(change.ref, cast("EntitySpec | None", state.spec))
         warnings = dict.fromkeys((*accepted.warnings, *(error for error, _ in clashing)))
+        facts = accepted.depends_on.union(*(found for _, found in clashing))
+        changed = {name for event in accepted.events for name in event.changes}
+        others = {fact.entity for _, found in clashing for fact in found if fact.field in changed}
+        if others:  # a new clash is theirs as well
+            self.arrivals.wake(others)
         return Recorded(
             state,
             last,
@@ -288,7 +227,7 @@ class Registry:
             tuple(warnings),
             appended.repeated,
             decided.effective,
-            accepted.depends_on.union(*(facts for _, facts in clashing)),
+            facts,
         )
 
     async def _clashing(
@@ -338,11 +277,3 @@ class Registry:
 
     async def _in_reader(self, read: Callable[[], _T]) -> _T:
         return await asyncio.get_running_loop().run_in_executor(self._readers, read)
-
-
-def _knows_more(folded: Folded, change: Change) -> bool:
-    if folded.last is None:
-        return False
-    if folded.last.uid != change.uid:
-        return folded.state.exists
-    return change.generation is not None and change.generation < folded.last.generation

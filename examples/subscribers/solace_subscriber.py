@@ -69,7 +69,7 @@ def main() -> int:
         "solace.messaging.transport.host": options.host,
         "solace.messaging.service.vpn-name": options.vpn,
         "solace.messaging.authentication.basic.username": options.username,
-        "solace.messaging.authentication.basic.password": os.environ["SOLACE_PASSWORD"],
+        "solace.messaging.authentication.basic.password": os.environ.get("SOLACE_PASSWORD", ""),
     }
     if options.trust_store:
         properties["solace.messaging.tls.trust-store-path"] = options.trust_store

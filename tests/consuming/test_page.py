@@ -19,13 +19,14 @@ ROWS = re.findall(
 
 WEBSHOP = EntityRef("application", "shop", "webshop")
 LIVE = TopicTemplate(env="prod", limits=SOLACE_LIMITS)
+REPLAY = TopicTemplate(env="prod", limits=SOLACE_LIMITS, prefix="replay/2026-11")
 TOPICS = {
     "created": LIVE.topic(WEBSHOP, "ApplicationCreated.v1"),
     "deleted": LIVE.topic(WEBSHOP, "ApplicationDeleted.v1"),
     "another": LIVE.topic(EntityRef("application", "shop", "erp"), "ApplicationDeleted.v1"),
     "server": LIVE.topic(EntityRef("server", "shop", "db-01"), "ServerCreated.v1"),
     "dev": TopicTemplate(env="dev").topic(WEBSHOP, "ApplicationCreated.v1"),
-    "replayed": "replay/2026-11/" + LIVE.topic(WEBSHOP, "ApplicationCreated.v1"),
+    "replayed": REPLAY.topic(WEBSHOP, "ApplicationCreated.v1"),
 }
 WANTED = {
     "everything": {"created", "deleted", "another", "server"},

@@ -14,8 +14,8 @@ BENCH_ARGS ?=
 # What did not run is counted by cause at the end, instead of listed test by test.
 REPORT := -rfE
 
-.PHONY: help demo test check bench controlplane controlplane-if-possible mosquitto packages venv \
-	lock format generate clean
+.PHONY: help demo test check bench conformance controlplane controlplane-if-possible hivemq \
+	hivemq-if-possible mosquitto packages venv lock format generate clean
 
 help: ## This list
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-13s %s\n", $$1, $$2}'
@@ -23,7 +23,7 @@ help: ## This list
 demo: venv mosquitto controlplane-if-possible ## The main job on real parts, start to end (KEEP=1 leaves it running)
 	@$(BIN)/eatool demo $(if $(KEEP),--keep)
 
-test: venv packages controlplane-if-possible ## Every test, on real parts (PYTEST_ARGS='-k relay')
+test: venv packages controlplane-if-possible hivemq-if-possible ## Every test, on real parts (PYTEST_ARGS='-k relay')
 	@$(BIN)/pytest $(REPORT) $(PYTEST_ARGS)
 
 check: venv ## Lint, types, layers, generated files up to date
@@ -37,6 +37,15 @@ check: venv ## Lint, types, layers, generated files up to date
 bench: venv packages controlplane-if-possible ## Benchmarks beside raw drivers and what a user would pick instead (BENCH_ARGS=--quick)
 	@$(BIN)/python -m benchmarks $(BENCH_ARGS)
 
+conformance: venv packages hivemq-if-possible ## The MQTT adapter on four real brokers; writes docs/mqtt-conformance.md
+	@EATOOL_WRITE_CONFORMANCE=1 $(BIN)/pytest $(REPORT) tests/conformance $(PYTEST_ARGS)
+
+hivemq: packages ## HiveMQ CE from Maven Central, for the conformance tests
+	@tools/hivemq/build >/dev/null
+
+hivemq-if-possible: # without Maven its tests say so
+	@tools/hivemq/build >/dev/null || test $$? -eq 3
+
 controlplane: ## Build kube-apiserver, etcd, kubectl and helm once (10-15 minutes with Go)
 	@tools/controlplane
 
@@ -46,7 +55,7 @@ controlplane-if-possible: # without Go, what needs it says so and does without
 mosquitto:
 	@tools/packages mosquitto
 
-packages: ## Debian packages: PostgreSQL, Mosquitto, promtool
+packages: ## Debian packages: PostgreSQL, promtool, MQTT brokers, Maven
 	@tools/packages
 
 venv: $(VENV) ## The locked Python dependencies in .venv

@@ -78,11 +78,6 @@ class Broker(ABC):
             process.start()
         return port
 
-    @property
-    def alive(self) -> bool:
-        """Whether the process behind the plain listener still runs."""
-        return self.places[Listener.PLAIN].process.running
-
     def save(self) -> None:  # noqa: B027 - only those that store late have something to do
         """Have sessions and subscriptions written to disk now."""
 

@@ -11,7 +11,6 @@ from eatool.kube.platform.resources import (
     EVENT_REPLAY,
     PARKED_STREAM,
     RESEND,
-    RESOURCES,
     Resource,
 )
 from eatool.kube.schema.definition import Definition, root_schema, validations

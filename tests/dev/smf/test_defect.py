@@ -3,7 +3,7 @@
 When a reconnection is answered ``400 Unknown Flow Name``, the library opens a new flow and gives
 its unacknowledged messages new numbers. A message that another thread publishes at that moment
 may get the same number as one of them; the broker takes the second for a repetition of the first
-and acknowledges it. Seen with solace-pubsubplus 1.11.0 in about one of 250 runs on two busy
+and acknowledges it. Seen with solace-pubsubplus 1.11.0 in about one of 150 runs on two busy
 cores. A client that never reconnects, but is replaced and publishes again what is unconfirmed,
 has no such moment.
 
@@ -118,9 +118,12 @@ def test_reconnecting_confirms_what_was_never_stored(
         confirmed, broker = one_run(make_solace, library, run, retries=-1)
         lost = confirmed - numbers(broker.stored())
         if lost:
-            print(f"confirmed and lost in run {run}: {lost}")
-            # Each under the number of another message, which tells how it came about.
-            assert lost <= numbers([second for _, second in broker.collisions()])
+            sendings = [
+                (m.connection, m.flow, m.message_id, m.outcome.value, int(m.payload))
+                for m in broker.messages()
+                if int(m.payload) in lost
+            ]
+            print(f"run {run}: {lost} confirmed, not stored; sent as {sendings}")
             return
     pytest.skip(f"NOT SEEN in {run} runs: set EATOOL_STRESS_SECONDS to look longer")
 

@@ -231,16 +231,15 @@ class ReceivedMessage:
 def find_collisions(
     messages: list[ReceivedMessage],
 ) -> list[tuple[ReceivedMessage, ReceivedMessage]]:
-    """Pairs of a stored message and a different one that came later under its number."""
-    known: dict[tuple[str, int], ReceivedMessage] = {}
-    pairs = []
-    for message in messages:
-        key = message.flow, message.message_id
-        if message.outcome is not Outcome.DUPLICATE:
-            known[key] = message
-        elif (first := known.get(key)) is not None and not _same(first, message):
-            pairs.append((first, message))
-    return pairs
+    """Pairs of a stored message and another, not stored, that came under its number."""
+    stored = {(m.flow, m.message_id): m for m in messages if m.stored}
+    return [
+        (first, message)
+        for message in messages
+        if message.outcome in (Outcome.DUPLICATE, Outcome.OUT_OF_ORDER)
+        and (first := stored.get((message.flow, message.message_id))) is not None
+        and not _same(first, message)
+    ]
 
 
 def _same(one: ReceivedMessage, other: ReceivedMessage) -> bool:

@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 import pytest
 from tests.dev.smf.conftest import Connect
-from tests.plugins.solace import MakeSolace, SolaceTls
+from tests.plugins.solace import MakeSolace, MakeSolaceProcess, SolaceAddress, SolaceTls
 
 from eatool.dev.smf import Access, Reply, SmfBroker, replies
 from eatool.dev.smf.login import server_context
@@ -75,6 +75,18 @@ def test_tls_with_a_password(
     assert broker.url.startswith("tcps:")
     assert client.receipts.wait(1)
     assert client.receipts.confirmed == ["x"]
+
+
+def test_a_process_takes_the_same_credentials(
+    make_solace_process: MakeSolaceProcess, solace_tls: SolaceTls, connect: Connect
+) -> None:
+    access = Access(vpn="prod", users={"relay": "a:b"}, tokens=frozenset({"good"}))
+    broker = make_solace_process(access=access, tls=solace_tls.server)
+    address = SolaceAddress.of(broker, access)
+    connect(address, name="password", tls=solace_tls)
+    connect(address, name="token", tls=solace_tls, credentials=("access token", "good"))
+    connect(address, name="certificate", tls=solace_tls, credentials=("certificate",))
+    assert set(broker.status().clients) == {"password", "token", "certificate"}
 
 
 @pytest.mark.parametrize("kind", ["access token", "id token"])

@@ -61,6 +61,22 @@ def test_rejections_survive_a_kill(solace_process: BrokerProcess, connect: Conne
     assert [m.payload for m in solace_process.stored()] == [b"1", b"2"]
 
 
+def test_a_flow_forgotten_in_use_is_no_trouble_later(
+    solace_process: BrokerProcess, connect: Connect
+) -> None:
+    client = connect(solace_process)
+    client.publish([1])
+    assert client.receipts.wait(1)
+    solace_process.forget_flows()
+    client.publish([2])
+    assert client.receipts.wait(2)
+    solace_process.kill()
+    solace_process.start()
+    client.publish([3])
+    assert client.receipts.wait(3)
+    assert [int(m.payload) for m in solace_process.stored()] == [1, 2, 3]
+
+
 def test_a_queue_survives_a_kill(solace_process: BrokerProcess, connect: Connect) -> None:
     solace_process.add_queue("orders", "acme/>")
     client = connect(solace_process, name="publisher")

@@ -98,10 +98,6 @@ class FlowTable:
         """A flow that was opened before."""
         return self._flows.get(name)
 
-    def known(self, name: str) -> PublisherFlow:
-        """One that there must be; KeyError otherwise."""
-        return self._flows[name]
-
     def create(self, client_name: str) -> PublisherFlow:
         """A flow for a client that has none."""
         number = next(self._numbers)

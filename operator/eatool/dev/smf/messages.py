@@ -81,7 +81,6 @@ class Outcome(StrEnum):
 
 
 class _Meaning(NamedTuple):
-    body: bytes
     marker: int
     headers: dict[str, Any]
     properties: dict[str, Any]
@@ -110,7 +109,7 @@ class ReceivedMessage:
     @property
     def payload(self) -> bytes:
         """Body as bytes, SDT not decoded."""
-        return self._meaning.body
+        return self._parts[0]
 
     @property
     def content(self) -> SdtValue:
@@ -199,8 +198,11 @@ class ReceivedMessage:
 
     @cached_property
     def _meaning(self) -> _Meaning:
-        body, metadata = _cut(self.frame)
-        return _Meaning(body, *_decode_metadata(metadata))
+        return _Meaning(*_decode_metadata(self._parts[1]))
+
+    @cached_property
+    def _parts(self) -> tuple[bytes, bytes]:
+        return _cut(self.frame)
 
     def record(self) -> dict[str, Any]:
         """Everything as plain JSON; :meth:`from_record` reverses it."""

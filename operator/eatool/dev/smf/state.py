@@ -241,16 +241,21 @@ class BrokerState:
                 self.flows.restore(**entry)
             case "forgotten":
                 self.flows.forget(entry["name"])
-            case "acked":
-                self.flows.known(entry["flow"]).told(entry["message_id"])
-            case "lost":
-                self._lose(self.flows.known(entry["flow"]))
+            case "acked" | "lost":
+                # A flow may be forgotten while its client still uses it.
+                if (flow := self.flows.get(entry["flow"])) is None:
+                    return
+                if kind == "lost":
+                    self._lose(flow)
+                else:
+                    flow.told(entry["message_id"])
             case "queue":
                 self.add_queue(**entry)
             case "consumed":
                 self.queues[entry["queue"]].consumed(entry["numbers"])
 
     def _restore_message(self, message: ReceivedMessage) -> None:
-        if message.stored or message.outcome is Outcome.NACKED:
-            self.flows.known(message.flow).take(message.message_id, message.reply)
+        flow = self.flows.get(message.flow)
+        if flow is not None and (message.stored or message.outcome is Outcome.NACKED):
+            flow.take(message.message_id, message.reply)
         self._enter(message)

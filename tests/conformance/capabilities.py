@@ -104,6 +104,22 @@ _FIRST_CLOSED: Final = Capability(
     observed="first connection closed",
     reason="No reason is given, so two relays with one `client_id` look like a flapping broker.",
 )
+_LATE: Final = Capability(
+    supported=False,
+    observed="no",
+    reason="Mosquitto saves every 30 minutes (`autosave_interval`), not before it acknowledges.",
+)
+_QOS_1_INSTEAD: Final = Capability(
+    supported=False, observed="delivered with QoS 1", reason="RabbitMQ treats QoS 2 as QoS 1."
+)
+_NO_QOS_2: Final = Capability(
+    supported=False, observed="connection closed", reason="QoS 2 came with NATS 2.10."
+)
+_CLOSED_FORBIDDEN: Final = Capability(
+    supported=False,
+    observed="connection closed",
+    reason="MQTT 3.1.1 cannot say why: the stream parks after three tries.",
+)
 _RESPECTED: Final = Capability(supported=True, observed="200 announced, respected")
 _REFUSED_AND_CLOSED: Final = Capability(
     supported=True,
@@ -113,12 +129,7 @@ _REFUSED_AND_CLOSED: Final = Capability(
 
 DECLARED: Final[dict[Column, dict[Feature, Capability]]] = {
     MOSQUITTO_5: {
-        Feature.KILLED_OFFLINE: Capability(
-            supported=False,
-            observed="no",
-            reason="Mosquitto saves every 30 minutes (`autosave_interval`), not before it "
-            "acknowledges.",
-        ),
+        Feature.KILLED_OFFLINE: _LATE,
         Feature.TOO_LARGE: _NOT_SENT,
         Feature.TOO_LARGE_SENT: Capability(
             supported=True, observed="connection closed: Packet too large"
@@ -135,9 +146,7 @@ DECLARED: Final[dict[Column, dict[Feature, Capability]]] = {
             reason="Mosquitto takes `max_inflight_messages` (200 here, 20 by default) QoS 2 "
             "messages at once, and MQTT 3.1.1 has no way to announce it. Use QoS 1 or MQTT 5.",
         ),
-        Feature.KILLED_OFFLINE: Capability(
-            supported=False, observed="no", reason="As with MQTT 5."
-        ),
+        Feature.KILLED_OFFLINE: _LATE,
         Feature.TOO_LARGE: _CLOSED_OVER,
         Feature.PASSWORD: _NOT_AUTHORIZED,
         Feature.FORBIDDEN: Capability(
@@ -163,11 +172,7 @@ DECLARED: Final[dict[Column, dict[Feature, Capability]]] = {
     HIVEMQ_311: {
         Feature.TOO_LARGE: _CLOSED_OVER,
         Feature.PASSWORD: _BAD_PASSWORD,
-        Feature.FORBIDDEN: Capability(
-            supported=False,
-            observed="connection closed",
-            reason="MQTT 3.1.1 cannot say why: the stream parks after three tries.",
-        ),
+        Feature.FORBIDDEN: _CLOSED_FORBIDDEN,
         Feature.TAKEOVER: _FIRST_CLOSED,
     },
     RABBITMQ_5: {
@@ -176,14 +181,8 @@ DECLARED: Final[dict[Column, dict[Feature, Capability]]] = {
         )
     },
     RABBITMQ_311: {
-        Feature.QOS_2: Capability(
-            supported=False,
-            observed="delivered with QoS 1",
-            reason="RabbitMQ treats QoS 2 as QoS 1.",
-        ),
-        Feature.QOS_2_FEW: Capability(
-            supported=False, observed="delivered with QoS 1", reason="As with 300 in flight."
-        ),
+        Feature.QOS_2: _QOS_1_INSTEAD,
+        Feature.QOS_2_FEW: _QOS_1_INSTEAD,
         Feature.DOT: Capability(
             supported=False,
             observed="delivered to web/shop/x",
@@ -193,15 +192,12 @@ DECLARED: Final[dict[Column, dict[Feature, Capability]]] = {
         Feature.TOO_LARGE: Capability(
             supported=False,
             observed="no answer",
-            reason="Neither acknowledged nor refused (`max_message_size`); the relay gives the "
-            "session up after its acknowledgement timeout. Set `max_packet_size`.",
+            reason="Over `max_message_size` (128 MiB by default) it neither acknowledges nor "
+            "refuses, and answers nothing on that connection any more. The relay opens a new one, "
+            "begins with the same event, and all publishing stands still: set `max_packet_size`.",
         ),
         Feature.PASSWORD: _BAD_PASSWORD,
-        Feature.FORBIDDEN: Capability(
-            supported=False,
-            observed="connection closed",
-            reason="MQTT 3.1.1 cannot say why: the stream parks after three tries.",
-        ),
+        Feature.FORBIDDEN: _CLOSED_FORBIDDEN,
         Feature.TAKEOVER: _FIRST_CLOSED,
     },
     NATS_5: {
@@ -212,12 +208,8 @@ DECLARED: Final[dict[Column, dict[Feature, Capability]]] = {
         )
     },
     NATS_311: {
-        Feature.QOS_2: Capability(
-            supported=False, observed="connection closed", reason="QoS 2 came with NATS 2.10."
-        ),
-        Feature.QOS_2_FEW: Capability(
-            supported=False, observed="connection closed", reason="As with 300 in flight."
-        ),
+        Feature.QOS_2: _NO_QOS_2,
+        Feature.QOS_2_FEW: _NO_QOS_2,
         Feature.DOT: Capability(
             supported=False,
             observed="connection closed",

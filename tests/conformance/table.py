@@ -2,10 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Final
 
-from tests.conformance.capabilities import DECLARED, Column, Feature, declared, features
+from tests.conformance.capabilities import (
+    DECLARED,
+    Capability,
+    Column,
+    Feature,
+    declared,
+    features,
+)
 from tests.conformance.case import Sheet
 
 PAGE: Final = Path(__file__).parents[2] / "docs" / "mqtt-conformance.md"
@@ -14,24 +22,28 @@ _END: Final = "<!-- generated: end -->"
 
 
 def render(sheet: Sheet) -> str:
-    """Markdown: one table, then every deviation with its reason."""
+    """Markdown: one table, then the reason of every deviation that has one."""
     columns = [column for column in DECLARED if len(sheet.seen[column]) > 1]
-    refused = [column for column in DECLARED if column not in columns]
     titles = [f"{_title(sheet, column)}<br>MQTT {column.version}" for column in columns]
     lines = [f"| | {' | '.join(titles)} |", f"|---{'|---' * len(columns)}|"]
     for feature in Feature:
         cells = (_cell(sheet, column, feature) for column in columns)
         lines.append(f"| {feature} | {' | '.join(cells)} |")
-    lines += ["", "What is not plainly *yes*:", ""]
-    for column in (*refused, *columns):
-        notes = [
-            f"  - {feature}: **{seen}**. {declared(column, feature).reason}".rstrip()
-            for feature, seen in _in_order(sheet.seen[column])
-            if declared(column, feature).reason
-        ]
-        if notes:
-            lines += [f"- {_title(sheet, column)}, MQTT {column.version}", *notes]
-    return "\n".join(lines)
+    return "\n".join([*lines, "", "Why it is not plainly *yes*:", "", *_notes(sheet)])
+
+
+def _notes(sheet: Sheet) -> Iterator[str]:
+    """One line for each reason, with those it applies to."""
+    for feature in Feature:
+        holders: dict[Capability, list[str]] = {}
+        for column in DECLARED:
+            capability = declared(column, feature)
+            if capability.reason and feature in sheet.seen[column]:
+                holders.setdefault(capability, []).append(_name(sheet, column))
+        for capability, names in holders.items():
+            yield (
+                f"- *{feature}*, {', '.join(names)}: **{capability.observed}**. {capability.reason}"
+            )
 
 
 def committed() -> str:
@@ -67,5 +79,5 @@ def _cell(sheet: Sheet, column: Column, feature: Feature) -> str:
     return seen if declared(column, feature).supported else f"**{seen}**"
 
 
-def _in_order(seen: dict[Feature, str]) -> list[tuple[Feature, str]]:
-    return [(feature, seen[feature]) for feature in Feature if feature in seen]
+def _name(sheet: Sheet, column: Column) -> str:
+    return f"{sheet.versions[column.broker][0]} (MQTT {column.version})"

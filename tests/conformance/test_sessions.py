@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from typing import Any
 
 import pytest
 from tests.conformance.capabilities import COLUMNS, DECLARED, Column, Feature
@@ -61,6 +62,27 @@ async def test_a_silent_connection_is_noticed(case: Case) -> None:
                 await answer
         await publisher.close()
     case.saw(Feature.SILENCE, "yes")
+
+
+async def test_a_ping_is_never_later_than_brokers_wait(
+    case: Case, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """They wait for 1.5 times the keep-alive; ours is looked at in between, however short."""
+    loop = asyncio.get_running_loop()
+    pauses: list[float] = []
+    call_later = loop.call_later
+
+    def recording(delay: float, callback: Any, *arguments: Any) -> asyncio.TimerHandle:
+        if getattr(callback, "__self__", None) is publisher:
+            pauses.append(delay)
+        return call_later(delay, callback, *arguments)
+
+    publisher = MqttPublisher(case.options(keepalive=1))
+    monkeypatch.setattr(loop, "call_later", recording)
+    await publisher.connect()
+    await publisher.close()
+    assert pauses
+    assert 1 + max(pauses) < 1.5
 
 
 async def test_idle_connections_stay(mqtt_brokers: Brokers, sheet: Sheet) -> None:

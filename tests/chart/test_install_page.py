@@ -58,7 +58,7 @@ def test_values_exist(path: str) -> None:
 
 
 def test_the_page_mentions_values_at_all() -> None:
-    assert {"crds.enabled", "broker.existingSecret"} <= set(VALUES)
+    assert {"crds.enabled", "rbac.aggregate"} <= set(VALUES)
 
 
 def test_the_finalizer_is_the_real_one() -> None:

@@ -21,6 +21,7 @@ from tests.plugins.chart import CHART, RELEASE, Helm
 from eatool.dev.apiclient import ApiClient
 from eatool.dev.controlplane import ControlPlane
 from eatool.domain.kinds import KINDS
+from eatool.kube.platform.resources import RESOURCES
 
 ACCOUNT = f"{RELEASE}-eatool-operator"
 CRDS = "/apis/apiextensions.k8s.io/v1/customresourcedefinitions"
@@ -30,6 +31,19 @@ Right = tuple[str, str, str]
 IN_A_NAMESPACE: set[Right] = {
     *(("eatool.io", name, verb) for name in PLURALS for verb in ("list", "watch", "patch")),
     *(("eatool.io", f"{name}/status", "patch") for name in PLURALS),
+    ("events.k8s.io", "events", "create"),
+}
+#: In the namespace of the release besides: what decides where events go.
+AT_HOME: set[Right] = {
+    *(
+        ("platform.eatool.io", resource.plural, verb)
+        for resource in RESOURCES
+        for verb in ("list", "watch")
+    ),
+    *(("platform.eatool.io", f"{resource.plural}/status", "patch") for resource in RESOURCES),
+    ("platform.eatool.io", "parkedstreams", "create"),
+    ("platform.eatool.io", "parkedstreams", "delete"),
+    *(("", "secrets", verb) for verb in ("get", "list", "watch")),
     ("events.k8s.io", "events", "create"),
 }
 DISCOVERY: set[Right] = {
@@ -98,12 +112,16 @@ def test_the_operator_may_do_exactly_what_it_needs(
 ) -> None:
     found = granted(control_plane, admin, release, "default")
     assert found == IN_A_NAMESPACE | DISCOVERY
+    at_home = granted(control_plane, admin, release, release)
+    assert at_home == IN_A_NAMESPACE | DISCOVERY | AT_HOME
 
 
 def test_the_api_server_agrees_case_by_case(control_plane: ControlPlane, release: str) -> None:
     client = control_plane.client(token=control_plane.service_account_token(release, ACCOUNT))
     for right in IN_A_NAMESPACE | DISCOVERY:
         assert allowed(client, "default", right), right
+    for right in AT_HOME:
+        assert allowed(client, release, right), right
     forbidden: list[Right] = [
         ("", "secrets", "get"),
         ("", "namespaces", "list"),
@@ -126,7 +144,7 @@ def test_watching_one_namespace_grants_nothing_elsewhere(
 ) -> None:
     install(online_helm, namespace, "--set", f"watchNamespaces={{{namespace}}}")
     try:
-        assert granted(control_plane, admin, namespace, namespace) == IN_A_NAMESPACE
+        assert granted(control_plane, admin, namespace, namespace) == (IN_A_NAMESPACE | AT_HOME)
         assert granted(control_plane, admin, namespace, "default") == set()
     finally:
         online_helm("uninstall", RELEASE, "--namespace", namespace)

@@ -74,6 +74,27 @@ helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version | replace "+" "_" }}
   verbs: [create]
 {{- end }}
 
+{{- /* What the operator may do in its own namespace, where brokers are declared. */ -}}
+{{- define "eatool.platformRules" -}}
+- apiGroups: [platform.eatool.io]
+  resources: [eventbrokers, eventreplays, parkedstreams]
+  verbs: [list, watch]
+- apiGroups: [platform.eatool.io]
+  resources: [eventbrokers/status, eventreplays/status, parkedstreams/status]
+  verbs: [patch]
+# It makes and removes these itself: they show what a broker refuses.
+- apiGroups: [platform.eatool.io]
+  resources: [parkedstreams]
+  verbs: [create, delete]
+# Watched for changes only; read are those that an EventBroker names.
+- apiGroups: [""]
+  resources: [secrets]
+  verbs: [get, list, watch]
+- apiGroups: [events.k8s.io]
+  resources: [events]
+  verbs: [create]
+{{- end }}
+
 {{- /* What the operator is configured with; extraEnv replaces entries by name. A second entry of the
        same name would be refused by a server-side apply, which Helm 4 does. */ -}}
 {{- define "eatool.env" -}}
@@ -81,6 +102,10 @@ helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version | replace "+" "_" }}
   valueFrom:
     fieldRef:
       fieldPath: metadata.name
+- name: EATOOL_NAMESPACE
+  valueFrom:
+    fieldRef:
+      fieldPath: metadata.namespace
 - name: EATOOL_HTTP_PORT
   value: "8080"
 - name: EATOOL_ENVIRONMENT
@@ -91,18 +116,10 @@ helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version | replace "+" "_" }}
 - name: EATOOL_STORE_URL
   value: sqlite:////var/lib/eatool/eatool.db
 {{- end }}
-{{- if or (eq .Values.store.type "postgresql") .Values.broker.existingSecret }}
+{{- if eq .Values.store.type "postgresql" }}
 - name: EATOOL_SECRETS_DIR
   value: /etc/eatool/secrets
 {{- end }}
-{{- with .Values.broker.topicTemplate }}
-- name: EATOOL_TOPIC_TEMPLATE
-  value: {{ . | quote }}
-{{- end }}
-- name: EATOOL_CONTENT_MODE
-  value: {{ .Values.broker.contentMode }}
-- name: EATOOL_RELAY_WINDOW
-  value: {{ .Values.broker.window | quote }}
 - name: EATOOL_TRUSTED_ACTOR_ANNOTATION
   value: {{ .Values.admission.actorPolicy.enabled | quote }}
 {{- with .Values.operator }}

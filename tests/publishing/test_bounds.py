@@ -36,6 +36,7 @@ from eatool.publishing.progress import Progress, progress
 from eatool.publishing.relay import Relay
 from eatool.publishing.selection import Selection
 from eatool.store.memory import MemoryEventStore
+from eatool.store.port import PARTITIONS
 from eatool.store.sql.engine import open_engine
 from eatool.store.sql.log import SqlEventStore
 
@@ -192,6 +193,24 @@ async def test_cursors_pass_what_is_not_selected(
         await until(lambda: relay.status().lag_events == 0)
     assert lowest_position(checkpoints) == 100
     assert_complete_and_ordered(arrivals(broker.delivered), {wanted: 5})
+
+
+async def test_onlookers_see_soon_that_what_is_not_selected_does_not_wait(
+    store: MemoryEventStore, writer: Writer, checkpoints: MemoryCheckpoints
+) -> None:
+    broker = MemoryBroker()
+    selects = Selection(streams=frozenset({stream(0)}))
+    options = replace(QUICK, lease=3600)  # the next look at the leases is far away
+    relay = make_relay(store, broker.publisher, checkpoints, selects=selects, options=options)
+
+    def nothing_waits() -> bool:
+        cursors = {each.partition: each.position for each in checkpoints.cursors("test")}
+        return all(event.position <= cursors[event.partition] for event in store.read_stored())
+
+    async with running(relay):
+        await until(lambda: relay.status().partitions == PARTITIONS)
+        writer.write(map(stream, range(1, 50)))
+        await until(nothing_waits)
 
 
 async def test_a_parked_stream_catches_up_with_selected_events_only(

@@ -76,6 +76,16 @@ def test_lag_counts_what_lies_beyond_the_cursors_and_says_how_old_it_is(url: str
     assert row["behind_seconds"] >= 3600
 
 
+def test_a_replay_is_not_behind_what_lies_after_its_end(url: str) -> None:
+    serve(url, "replay/r")
+    store = SqlEventStore(open_engine(url))
+    Writer(store).write(map(stream, range(5)))
+    store.close()
+    _, row = json.loads(run("status", "--store", url, "--output", "json"))
+    assert row["destination"] == "replay/r"
+    assert (row["lag_events"], row["behind_seconds"]) == (None, None)
+
+
 def test_nothing_was_published_yet(empty: str) -> None:
     assert run("status", "--store", empty) == "no destinations yet\n"
     assert json.loads(run("status", "--store", empty, "--output", "json")) == []

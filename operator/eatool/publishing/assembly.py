@@ -27,7 +27,7 @@ from eatool.publishing.declared.broker import (
 )
 from eatool.publishing.declared.replay import EventReplaySpec
 from eatool.publishing.declared.selection import SelectionSpec
-from eatool.publishing.destination import Destination
+from eatool.publishing.destination import REPLAY_PREFIX, Destination
 from eatool.publishing.options import RelayOptions
 from eatool.publishing.port import DEFAULT_DELIVERY, Delivery
 from eatool.publishing.problems import SpecProblem, unknown
@@ -58,8 +58,8 @@ _EVENT_TYPES: Final = frozenset(split(versioned)[0] for versioned in event_types
 
 
 def replay_name(name: str) -> str:
-    """Destination of the EventReplay ``name``; no EventBroker can have it."""
-    return f"replay/{name}"
+    """Destination of the EventReplay ``name``."""
+    return f"{REPLAY_PREFIX}{name}"
 
 
 def assemble(

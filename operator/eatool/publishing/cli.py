@@ -16,6 +16,7 @@ from rich.console import Console
 from rich.table import Table
 
 from eatool.publishing.checkpoints_sql import SqlCheckpoints
+from eatool.publishing.destination import REPLAY_PREFIX
 from eatool.publishing.lag import LagReader
 from eatool.store.port import StoreError
 from eatool.store.sql.engine import open_engine
@@ -50,7 +51,8 @@ def relay() -> None:
 def status(url: str, output: str) -> None:
     """Show how far each destination has got.
 
-    Behind is the age in seconds of the oldest event that is still to be published.
+    Behind is the age in seconds of the oldest event that is still to be published; replays have
+    an end of their own and show neither.
     """
     with _opened(url) as (store, checkpoints):
         reader = LagReader(store, checkpoints)
@@ -154,16 +156,21 @@ def _known(checkpoints: SqlCheckpoints, destination: str | None) -> str:
 
 def _standing(reader: LagReader, checkpoints: SqlCheckpoints, name: str) -> dict[str, Any]:
     lag = reader.lag(name)
-    behind = 0.0 if lag.oldest is None else (datetime.now(UTC) - lag.oldest).total_seconds()
+    # What lies behind the end of a replay does not wait for it; where that is, only it knows.
+    endless = not name.startswith(REPLAY_PREFIX)
     return {
         "destination": name,
         "position": lag.position,
         "head": lag.head,
-        "lag_events": lag.events,
-        "behind_seconds": round(max(0.0, behind), 1),
+        "lag_events": lag.events if endless else None,
+        "behind_seconds": _age(lag.oldest) if endless else None,
         "owners": sorted({each.owner for each in checkpoints.cursors(name) if each.owner}),
         "parked": len(lag.parked),
     }
+
+
+def _age(time: datetime | None) -> float:
+    return 0.0 if time is None else round(max(0.0, (datetime.now(UTC) - time).total_seconds()), 1)
 
 
 def _show(rows: list[dict[str, Any]], output: str, *columns: str) -> None:
@@ -177,6 +184,8 @@ def _show(rows: list[dict[str, Any]], output: str, *columns: str) -> None:
 
 
 def _text(value: object) -> str:
+    if value is None:
+        return "-"
     if isinstance(value, datetime):
         return value.isoformat(timespec="seconds").replace("+00:00", "Z")
     return ", ".join(map(str, value)) if isinstance(value, list) else str(value)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Final
 
 from eatool.publishing.checkpoints import Checkpoints
 from eatool.publishing.cloudevents import Encoder
@@ -12,6 +13,9 @@ from eatool.publishing.port import PublisherFactory
 from eatool.publishing.relay import Relay
 from eatool.publishing.selection import Selection
 from eatool.publishing.source import StoredLog
+
+#: Start of the names of replays; no EventBroker can have it.
+REPLAY_PREFIX: Final = "replay/"
 
 
 @dataclass(frozen=True, slots=True)

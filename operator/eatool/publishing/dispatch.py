@@ -15,8 +15,9 @@ from collections import deque
 from collections.abc import Callable, Collection
 from functools import partial
 
+from eatool.publishing.answers import error_of, failed, unencodable
 from eatool.publishing.backlog import Backlog
-from eatool.publishing.breaker import CircuitBreaker, CircuitState
+from eatool.publishing.breaker import CircuitBreaker
 from eatool.publishing.cloudevents import Encoder
 from eatool.publishing.flights import Flight, Flights
 from eatool.publishing.observer import Observer
@@ -28,8 +29,8 @@ from eatool.publishing.port import (
     SessionLost,
     TransientPublishError,
 )
-from eatool.publishing.ratelimit import TokenBucket
 from eatool.publishing.suspects import Suspects
+from eatool.publishing.throttle import Throttle
 from eatool.store.encoding import StoredEvent
 
 
@@ -65,14 +66,14 @@ class Dispatcher:
         self._attempts: dict[str, int] = {}
         self._held_back: set[int] = set()
         self._blocked: set[str] = set()
+        self._throttle = Throttle(
+            breaker, options, clock=clock, retry=self._resume, go_on=self.pump
+        )
         self._suspects = Suspects(options.max_disconnects)
         self._attached_at = 0.0
         self._quiet_timer: asyncio.TimerHandle | None = None
         self._session_told = False
         self._pump_scheduled = False
-        self._retry_timer: asyncio.TimerHandle | None = None
-        self._rate = None if options.rate is None else TokenBucket(options.rate, clock)
-        self._rate_timer: asyncio.TimerHandle | None = None
         self._stopping = False
         self.landed = asyncio.Event()
 
@@ -105,8 +106,7 @@ class Dispatcher:
         released = self._held_back - set(partitions)
         self._held_back = set(partitions)
         if released:
-            self._make_all_ready()
-            self.pump()
+            self._resume()
 
     # -- the session -------------------------------------------------------------------------
 
@@ -115,8 +115,7 @@ class Dispatcher:
         self._publisher = publisher
         self._attached_at = self._clock()
         self._session_told = False
-        self._make_all_ready()
-        self.pump()
+        self._resume()
 
     def detach(self) -> None:
         """Stop sending; the session's close ends what is in flight."""
@@ -150,10 +149,8 @@ class Dispatcher:
         publisher = self._publisher
         if publisher is None or self._stopping or not self._ready:
             return
-        limit = self._limit()
-        if self._rate is not None and limit:
-            limit = self._within_rate(self._rate, limit)
         ready, flights = self._ready, self._flights
+        limit = self._throttle.limit(len(flights))
         if limit == 0 or not self._may_send():
             return
         if self._suspects and self._suspects.any_of(flights):
@@ -175,15 +172,6 @@ class Dispatcher:
                 return
             self._send(publisher, event)
 
-    def _limit(self) -> int:
-        if self._breaker.closed:
-            return self._options.window
-        if self._breaker.state is CircuitState.HALF_OPEN:
-            return 1
-        if self._retry_timer is None:
-            self._retry_timer = self._loop.call_later(self._breaker.wait, self._retry)
-        return 0
-
     def _quiet_first(self) -> bool:
         """Whether the session has yet to show that it lives without the suspect."""
         if not self._suspects.unproven:
@@ -198,49 +186,30 @@ class Dispatcher:
 
     def _quiet_over(self) -> None:
         self._quiet_timer = None
-        self._make_all_ready()
-        self.pump()
+        self._resume()
 
-    def _within_rate(self, rate: TokenBucket, limit: int) -> int:
-        """At most as many in flight as ``limit``, and no more new ones than ``rate`` allows."""
-        available = rate.available
-        if not available and self._rate_timer is None:
-            self._rate_timer = self._loop.call_later(rate.wait, self._refilled)
-        return min(limit, len(self._flights) + available)
-
-    def _refilled(self) -> None:
-        self._rate_timer = None
-        self.pump()
-
-    def _retry(self) -> None:
-        self._retry_timer = None
+    def _resume(self) -> None:
         self._make_all_ready()
         self.pump()
 
     def _send(self, publisher: Publisher, event: StoredEvent) -> None:
         flight = self._flights.start(event, self._clock())
-        if self._rate is not None:
-            self._rate.take()
+        self._throttle.sent()
         # Whatever is raised here, only this stream suffers.
         try:
             message = self._encoder(event)
         except Exception as error:
-            answer = self._failure(_unencodable(error))
+            answer = failed(unencodable(error))
         else:
             try:
                 answer = publisher.publish(message)
             except Exception as error:
-                answer = self._failure(error)
+                answer = failed(error)
         answer.add_done_callback(partial(self._answered, flight))
-
-    def _failure(self, error: Exception) -> asyncio.Future[None]:
-        answer: asyncio.Future[None] = self._loop.create_future()
-        answer.set_exception(error)
-        return answer
 
     def _answered(self, flight: Flight, answer: asyncio.Future[None]) -> None:
         event = flight.event
-        error = _error_of(answer)
+        error = error_of(answer)
         alone = len(self._flights) == 1
         if not self._flights.land(flight):
             return  # the partition was lost meanwhile
@@ -324,19 +293,3 @@ class Dispatcher:
 
     def _place(self, stream_id: str) -> tuple[bool, int]:
         return stream_id in self._suspects, self.backlog.place(stream_id)
-
-
-def _error_of(answer: asyncio.Future[None]) -> PublishError | None:
-    """Why the event is not acknowledged, if it is not; publishers may surprise."""
-    if answer.cancelled():
-        return TransientPublishError("cancelled")
-    error = answer.exception()
-    if error is None or isinstance(error, PublishError):
-        return error
-    return PublishError(f"cannot be sent: {type(error).__name__}")
-
-
-def _unencodable(error: Exception) -> PermanentPublishError:
-    if isinstance(error, PermanentPublishError):
-        return error
-    return PermanentPublishError(f"cannot be encoded: {type(error).__name__}")

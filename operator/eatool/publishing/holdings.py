@@ -24,7 +24,7 @@ class Held:
         self.epoch = cursor.epoch
         self.saved = cursor.position
         self.progress = Progress(cursor.position)
-        #: Something was finished since the last save: worth a write of its own.
+        #: Something was finished or passed over since the last save: worth a write of its own.
         self.touched = False
         #: More than our share: nothing new is sent, then it is given back.
         self.draining = False
@@ -98,7 +98,7 @@ class Holdings:
             self._shed(claim.excess)
 
     async def flush(self, *, everything: bool = False) -> None:
-        """Write cursors that moved; without ``everything`` only where events were finished."""
+        """Write cursors that moved; without ``everything`` only where there were events."""
         async with self._writing:
             await self._flush(everything=everything)
 

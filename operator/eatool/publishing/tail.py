@@ -147,6 +147,7 @@ class Tail:
                 continue
             if not self._selects(event) or self._passes_over(event):
                 progress.advance(event.position)
+                held.touched = True  # onlookers count what lies beyond the cursor as waiting
                 continue
             progress.begin(event.position)
             self._dispatcher.offer(event)

@@ -81,7 +81,7 @@ def _compare(
 ) -> dict[str, Any]:
     conditions = machine(folder)
     url = f"sqlite:///{folder / 'log.db'}"
-    messages = _fill(url, events, streams)
+    _fill(url, events, streams)
     module, _, name = peer_class.partition(":")
     peer: Peer = getattr(import_module(module), name)(folder)
     result = {
@@ -98,8 +98,8 @@ def _compare(
     }
     try:
         if not rounds:
-            del messages
             return result | {"memory": asyncio.run(soak(url, peer, events, window))}
+        messages = _encoded(url)
         gc.collect()
         gc.freeze()  # the prepared messages are nobody's cost: keep both sides from walking them
         found = asyncio.run(_measure(url, peer, messages, rounds, window))
@@ -173,13 +173,19 @@ def _show(result: dict[str, Any]) -> None:
     )
 
 
-def _fill(url: str, events: int, streams: int) -> list[Message]:
-    """A log of realistic events (about 1 KB on the wire), and the same as messages."""
+def _fill(url: str, events: int, streams: int) -> None:
+    """A log of realistic events, about 1 KB each on the wire."""
     engine = open_engine(url)
     migrate.upgrade(engine)
     store = SqlEventStore(engine)
     for start in range(0, events, 500):
         store.append_batch([(_append(n, streams),) for n in range(start, min(events, start + 500))])
+    store.close()
+
+
+def _encoded(url: str) -> list[Message]:
+    """The whole log as messages."""
+    store = SqlEventStore(open_engine(url))
     encode = encoder()
     messages: list[Message] = []
     after = 0

@@ -11,7 +11,6 @@ import subprocess
 import sys
 import threading
 import time
-from collections import defaultdict
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -29,6 +28,9 @@ from eatool.publishing.port import Message, PublisherFactory
 from eatool.publishing.solace import SolacePublisher
 from eatool.publishing.solace_options import SolaceOptions
 
+#: Messages that the stand-in remembers.
+KEPT = 25_000
+
 
 class SolacePeer:
     """See :class:`~benchmarks.relay.peers.Peer`."""
@@ -36,9 +38,9 @@ class SolacePeer:
     raw = "solace-pubsubplus"
     settings = "stand-in of PubSub+ in Python, persistent"
 
-    def __init__(self, _folder: Path, *, keep: int | None = None) -> None:
-        """Start the stand-in; ``keep``: how many messages it remembers."""
-        arguments = ["--port=0", "--user=eatool:eatool", *([f"--keep={keep}"] if keep else [])]
+    def __init__(self, _folder: Path) -> None:
+        """Start the stand-in."""
+        arguments = ["--port=0", "--user=eatool:eatool", f"--keep={KEPT}"]
         self._process = subprocess.Popen(
             [sys.executable, "-m", "eatool.dev.smf", *arguments],
             stdout=subprocess.PIPE,
@@ -62,16 +64,19 @@ class SolacePeer:
         return lambda: SolacePublisher(options)
 
     def collect(self, expected: int) -> None:
-        """See the protocol."""
-        records = self.ask(f"/messages?since={self._seen}")["messages"]
-        self._seen += len(records)
-        highest: dict[str, int] = defaultdict(int)
+        """See the protocol; of more than KEPT the newest are looked at, and all are counted."""
+        received = self.ask("/status")["received"]
+        new, self._seen = received - self._seen, received
+        assert new == expected, f"{new} of {expected} events arrived"
+        at_hand = min(received, KEPT)
+        records = self.ask(f"/messages?since={at_hand - min(new, KEPT)}")["messages"]
+        highest: dict[str, int] = {}
         for record in records:
             body = orjson.loads(ReceivedMessage.from_record(record).payload)
             stream, version = body["partitionkey"], int(body["sequence"])
-            assert version == highest[stream] + 1, f"{stream}: {version} after {highest[stream]}"
+            before = highest.get(stream, 0 if new <= KEPT else version - 1)
+            assert version == before + 1, f"{stream}: {version} after {before}"
             highest[stream] = version
-        assert len(records) == expected, f"{len(records)} of {expected} events arrived"
 
     def ask(self, path: str) -> Any:
         """What the stand-in says of itself."""

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Final
 
 from cryptography import x509
+from cryptography.hazmat.primitives.asymmetric.ec import EllipticCurvePrivateKey
 from cryptography.hazmat.primitives.serialization import (
     BestAvailableEncryption,
     load_pem_private_key,
@@ -115,9 +116,10 @@ class HiveMqBroker(Broker):
         ca = x509.load_pem_x509_certificate(files.ca.read_bytes())
         server = x509.load_pem_x509_certificate(files.server.read_bytes())
         key = load_pem_private_key(files.server_key.read_bytes(), None)
+        assert isinstance(key, EllipticCurvePrivateKey)
         encryption = BestAvailableEncryption(_STORE_PASSWORD.encode())
         (self.folder / "server.p12").write_bytes(
-            pkcs12.serialize_key_and_certificates(b"server", key, server, [ca], encryption)  # type: ignore[arg-type]
+            pkcs12.serialize_key_and_certificates(b"server", key, server, [ca], encryption)
         )
         (self.folder / "ca.p12").write_bytes(
             pkcs12.serialize_java_truststore([pkcs12.PKCS12Certificate(ca, b"ca")], encryption)

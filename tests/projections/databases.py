@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from eatool.projections.inline import ReadModels
+from eatool.projections.tables import READ_TABLES
 from eatool.store.sql.engine import open_engine
 from eatool.store.sql.log import SqlEventStore
 from eatool.store.sql.migrate import upgrade
@@ -40,11 +41,8 @@ def emptied(store: SqlEventStore) -> None:
     with store.engine.begin() as connection:
         # The log is append-only; without its triggers this superuser may empty it.
         connection.exec_driver_sql("SET LOCAL session_replication_role = replica")
-        connection.exec_driver_sql(
-            "TRUNCATE event, stream, unique_key, reference, applications, "
-            "application_interfaces, application_services, business_capabilities, data_entities, "
-            "integrations, organizations, relations, servers"
-        )
+        names = ", ".join(each.table.name for each in READ_TABLES.values())
+        connection.exec_driver_sql(f"TRUNCATE event, stream, unique_key, reference, {names}")
         connection.exec_driver_sql(
             "UPDATE log SET position = 0, hash = decode(repeat('00', 32), 'hex'), "
             "recorded_at = NULL"

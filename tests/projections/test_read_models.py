@@ -102,7 +102,7 @@ def test_rows_equal_the_folded_streams_on_postgresql(postgres_url: str) -> None:
 def test_a_projection_that_fails_takes_the_append_with_it() -> None:
     with sqlite() as store:
         with store.engine.begin() as connection:
-            connection.exec_driver_sql("DROP TABLE servers")
+            connection.exec_driver_sql("DROP TABLE read_servers")
         with pytest.raises(StoreUnavailable, match="eatool store migrate"):
             store.append(server_append(SERVER))
         assert store.head().position == 0
@@ -149,7 +149,7 @@ def test_one_batch_costs_one_statement_a_table() -> None:
 
         refs = [KINDS["server"].ref("default", f"s{index}") for index in range(50)]
         store.append_batch([(server_append(ref),) for ref in refs])
-        assert sum("INSERT INTO servers" in statement for statement in statements) == 1
+        assert sum("INSERT INTO read_servers" in statement for statement in statements) == 1
 
 
 def test_streams_of_other_kinds_are_passed_over() -> None:

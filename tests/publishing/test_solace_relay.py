@@ -24,10 +24,14 @@ from tests.publishing.support import (
     until,
 )
 
-from eatool.dev.smf import Faults, Nack, SmfBroker
+from eatool.consuming import decode
+from eatool.dev.smf import Access, Faults, Nack, SmfBroker
 from eatool.dev.smf import replies as answers
 from eatool.dev.smf.process import BrokerProcess
+from eatool.publishing.assembly import assemble
 from eatool.publishing.checkpoints_memory import MemoryCheckpoints
+from eatool.publishing.declared.broker import EventBrokerSpec
+from eatool.publishing.observer import NullObserver
 from eatool.publishing.relay import Relay
 from eatool.publishing.solace import SolacePublisher
 from eatool.store.memory import MemoryEventStore
@@ -178,6 +182,38 @@ async def test_a_message_that_is_too_large_is_parked(
     async with running(relay):
         await until(lambda: relay.status().parked == len(STREAMS))
     assert broker.stored() == []
+
+
+async def test_a_declared_broker_reaches_consumers(
+    make_solace: MakeSolace, store: MemoryEventStore, writer: Writer, tmp_path: Path
+) -> None:
+    """From the spec to a decoded event: binary mode, the second of two addresses, a Secret."""
+    absent, broker = make_solace(), make_solace(access=Access("shop", {"relay": "geheim"}))
+    absent.stop()
+    spec = EventBrokerSpec.model_validate(
+        {
+            "type": "solace",
+            "addresses": [absent.url, broker.url],
+            "credentials": {"basic": {"name": "login"}},
+            "solace": {"messageVpn": "shop", "clientName": "registry"},
+            "contentMode": "Binary",
+            "delivery": {"ttlSeconds": 60, "priority": 2},
+        }
+    )
+    login = {"username": b"relay", "password": b"geheim"}
+    target = assemble("sol", spec, {"login": login}, environment="prod", material=tmp_path)
+    writer.write(STREAMS, rounds=2)
+    relay = target.relay(store, MemoryCheckpoints(), owner="test", observer=NullObserver())
+    async with running(relay):
+        await until(complete(broker, writer))
+        assert broker.clients[0].startswith("registry-")
+    events = [decode(each.payload, each.user_properties) for each in broker.stored()]
+    found = [(each.stream, each.sequence, each.id) for each in events]
+    assert assert_complete_and_ordered(found, writer.versions) == 0
+    for stored in broker.stored():
+        assert stored.topic.startswith("eatool/v1/prod/application/Application")
+        assert stored.user_properties["JMSXGroupID"] in STREAMS
+        assert (stored.time_to_live_ms, stored.priority) == (60_000, 2)
 
 
 async def test_memory_stays_flat(make_solace: MakeSolace) -> None:

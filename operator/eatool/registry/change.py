@@ -36,6 +36,8 @@ class Source(StrEnum):
     API = "api"
     GITOPS = "gitops"
     IMPORT = "import"
+    #: A direct write to a table of the registry that is migrated away from.
+    LEGACY = "legacy"
     WEBHOOK = "webhook"
     SYSTEM = "system"
 

@@ -43,6 +43,8 @@ _SAMPLE_PROJECTION = 60.0  # reads every row
 #: Pause before a part that failed starts again, seconds.
 _RESTART = 5.0
 _FIRST_WAIT, _LONGEST_WAIT = 1.0, 30.0
+#: Longest wait for the first listing of the brokers, seconds.
+_BROKERS_KNOWN = 5.0
 
 
 #: Work that goes on until it is cancelled or the process is asked to stop.
@@ -132,12 +134,7 @@ async def run(settings: Settings) -> None:
             beside("projection samples", lambda: _sample_projection(log, metrics))
         )
         await _all(
-            watch(
-                handlers(process.operator),
-                stopping,
-                name="kopf",
-                namespaces=process.operator.namespaces,
-            ),
+            _watch_entities(process.operator, platform, stopping),
             watch(
                 platform_handlers(platform),
                 stopping,
@@ -146,6 +143,17 @@ async def run(settings: Settings) -> None:
             ),
             stopping=stopping,
         )
+
+
+async def _watch_entities(
+    operator: Operator, platform: PlatformOperator, stopping: asyncio.Event
+) -> None:
+    """Watch the kinds as soon as the brokers are known, or soon after if they cannot be.
+
+    Without them every entity would seem to need no broker, and say so in its status.
+    """
+    await asyncio.to_thread(platform.listed.wait, _BROKERS_KNOWN)
+    await watch(handlers(operator), stopping, name="kopf", namespaces=operator.namespaces)
 
 
 async def _all(*watches: Coroutine[Any, Any, None], stopping: asyncio.Event) -> None:

@@ -22,8 +22,8 @@ from eatool.kube.contract import COMPONENT
 #: A Kubernetes object as JSON.
 Body = dict[str, Any]
 
-MERGE_PATCH = "application/merge-patch+json"
-_JSON_PATCH = "application/json-patch+json"
+_MERGE_PATCH = "application/merge-patch+json"
+JSON_PATCH = "application/json-patch+json"
 _PAGE = 500
 #: Seconds for one request; the client's own default, five minutes, would block a worker as long.
 TIMEOUT = 30.0
@@ -110,7 +110,7 @@ class EntityApi(Requests):
                 *self._path(kind, ref),
                 {"metadata": metadata},
                 field_manager=COMPONENT,
-                _content_type=MERGE_PATCH,
+                _content_type=_MERGE_PATCH,
                 _request_timeout=TIMEOUT,
             ),
         )
@@ -133,7 +133,7 @@ class EntityApi(Requests):
                 *self._path(kind, ref),
                 patch,
                 field_manager=COMPONENT,
-                _content_type=_JSON_PATCH,
+                _content_type=JSON_PATCH,
                 _request_timeout=TIMEOUT,
             ),
         )

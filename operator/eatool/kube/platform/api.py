@@ -8,7 +8,7 @@ from typing import Any, cast
 
 from kubernetes.aio import client
 
-from eatool.kube.api import MERGE_PATCH, TIMEOUT, RequestObserver, Requests
+from eatool.kube.api import JSON_PATCH, TIMEOUT, RequestObserver, Requests
 from eatool.kube.contract import COMPONENT
 from eatool.kube.platform.resources import Body, Key, Resource
 from eatool.publishing.declared import API_GROUP, API_VERSION
@@ -25,15 +25,22 @@ class PlatformApi(Requests):
         self._namespace = namespace
 
     async def set_status(
-        self, key: Key, status: Body, *, version: str | None = None
+        self, key: Key, uid: str, status: Body, *, version: str | None = None
     ) -> Body | None:
-        """Merge into the status; returns the object after it, ``None`` when it is gone.
+        """Replace the status of exactly this object; returns it, ``None`` when it is gone.
 
-        With ``version`` only if that is still its resourceVersion, else ``ApiConflict``.
+        ``ApiConflict`` when another object has its name by now or, with ``version``, when that is
+        not its resourceVersion any more.
         """
-        patch: Body = {"status": status}
-        if version is not None:
-            patch["metadata"] = {"resourceVersion": version}
+        tests = {"/metadata/uid": uid, "/metadata/resourceVersion": version}
+        patch = [
+            *(
+                {"op": "test", "path": path, "value": value}
+                for path, value in tests.items()
+                if value
+            ),
+            {"op": "add", "path": "/status", "value": status},
+        ]
         return await self._changed(
             f"{key.plural}/status",
             self._objects.patch_namespaced_custom_object_status(
@@ -41,7 +48,7 @@ class PlatformApi(Requests):
                 key.name,
                 patch,
                 field_manager=COMPONENT,
-                _content_type=MERGE_PATCH,
+                _content_type=JSON_PATCH,
                 _request_timeout=TIMEOUT,
             ),
         )

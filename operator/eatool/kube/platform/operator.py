@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import tempfile
+import threading
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -57,6 +58,8 @@ _log: structlog.stdlib.BoundLogger = structlog.get_logger("eatool.platform")
 _WORKERS = 8
 #: How often figures are read, seconds; writes are rarer, see ``writing.INTERVAL``.
 _TICK = 1.0
+#: Pause until the first listing is tried again, seconds.
+_SOON = 2.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,6 +94,9 @@ class PlatformOperator:
         self._observers: dict[str, Observer] = {}
         self._material = tempfile.TemporaryDirectory(prefix="eatool-")
         self._started: _Started | None = None
+        #: Set when the brokers that are declared are known: before that, nobody can say which of
+        #: them an entity must reach. Other threads wait for it.
+        self.listed = threading.Event()
 
     @property
     def namespace(self) -> str:
@@ -139,6 +145,7 @@ class PlatformOperator:
         key = key_of(resource, body)
         if event_type == "DELETED":
             self._sightings.vanished(key, body)
+            self._observers.pop(key.name, None)
         elif not self._sightings.observe(key, body):
             return
         self._look(key, body)
@@ -219,11 +226,11 @@ class PlatformOperator:
     async def _resync(self) -> None:
         """See what the watches may have missed, and tidy up behind replays that are gone."""
         while True:
-            await asyncio.sleep(self._settings.resync_interval)
             self._running.parts.secrets.distrust()
             try:
                 for resource in RESOURCES:
                     await self._compare(resource)
+                self.listed.set()
                 living = {
                     replay_name(checkpoint_of(body)) for body in self._sightings.of(EVENT_REPLAY)
                 }
@@ -231,6 +238,8 @@ class PlatformOperator:
             except (ApiUnavailable, StoreUnavailable) as error:
                 _log.warning("resync put off", why=str(error))
             self._look_at_all(EVENT_BROKER, EVENT_REPLAY)
+            known = self.listed.is_set()
+            await asyncio.sleep(self._settings.resync_interval if known else _SOON)
 
     async def _compare(self, resource: Resource) -> None:
         before = {key_of(resource, body): body for body in self._sightings.of(resource)}

@@ -44,7 +44,7 @@ class Replays:
         if old.get("state") in ENDED:
             await self._withdraw(key)
             seen = {**old, "observedGeneration": body["metadata"]["generation"]}
-            await self._parts.writer.write(key, body, seen, turn=True)
+            await self._parts.writer.write(key, body, seen, turn=True, only_if_current=True)
             return
         try:
             spec = spec_of(EventReplaySpec, body)
@@ -145,7 +145,8 @@ class Replays:
             return
         status = replay_status(body, look, datetime.now(UTC))
         turn = is_turn(body.get("status") or {}, status)
-        await self._parts.writer.write(key, body, status, turn=turn, only_if_current=ended)
+        # The range in it must not be lost to a process whose watch lags behind.
+        await self._parts.writer.write(key, body, status, turn=turn, only_if_current=True)
         if ended:
             _log.info("replay ended", replay=key.name, state=look.state, position=look.position)
 

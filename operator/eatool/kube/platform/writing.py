@@ -8,7 +8,6 @@ from typing import Any, Protocol
 
 from eatool.kube.platform.resources import Body, Key
 from eatool.kube.platform.sightings import Sightings
-from eatool.kube.status import patch_between
 
 #: Told about a status that changed: the object before and after.
 Announce = Callable[[Body, Body], None]
@@ -21,9 +20,9 @@ class StatusApi(Protocol):
     """Where statuses go; :class:`~eatool.kube.platform.api.PlatformApi` in production."""
 
     async def set_status(
-        self, key: Key, status: Body, *, version: str | None = None
+        self, key: Key, uid: str, status: Body, *, version: str | None = None
     ) -> Body | None:
-        """Merge into the status; returns the object after it, ``None`` when it is gone."""
+        """Replace the status of exactly this object; ``None`` when it is gone."""
         ...
 
 
@@ -62,15 +61,15 @@ class StatusWriter:
         ``body`` comes back unchanged. ``only_if_current``: ``ApiConflict`` if the object has
         changed since ``body``. ``None`` when it is gone. Raises what the API says.
         """
-        patch = patch_between(body.get("status") or {}, status)
         now = self._clock()
-        if not patch or not (
+        if status == (body.get("status") or {}) or not (
             turn or now - self._written.get(key, -self._interval) >= self._interval
         ):
             return body
         self._written[key] = now
-        version = body["metadata"]["resourceVersion"] if only_if_current else None
-        written = await self._api.set_status(key, patch, version=version)
+        metadata = body["metadata"]
+        version = metadata["resourceVersion"] if only_if_current else None
+        written = await self._api.set_status(key, metadata["uid"], dict(status), version=version)
         if written is not None:
             self._sightings.observe(key, written)
             self._announce(body, written)

@@ -23,6 +23,7 @@ from eatool.store.port import (
     EventIdTaken,
     KeyTaken,
     ReferenceGone,
+    StaleEpoch,
     StillReferenced,
     Transaction,
     WrongExpectedVersion,
@@ -61,12 +62,14 @@ class Changed:
     Attributes:
         streams: those that came to life or died, whether they are alive now.
         keys: those taken or released.
+        fences: those that moved.
         references: what they were, by source stream.
 
     """
 
     streams: dict[str, bool] = field(default_factory=dict)
     keys: set[str] = field(default_factory=set)
+    fences: set[str] = field(default_factory=set)
     references: dict[str, frozenset[Reference]] = field(default_factory=dict)
 
 
@@ -84,6 +87,8 @@ class LogState:
         whole: streams whose keys and references are loaded, not only their head.
         asked: whether any append of the batch has conditions, so that types matter.
         type_heads: newest position by event type, by category.
+        fenced: whether any append of the batch has a fence.
+        fences: epochs by name, of those the batch is decided under; none = never moved.
         recorded: events by id that may be repeated, with their stream.
         changed: by the batch being decided.
 
@@ -98,12 +103,15 @@ class LogState:
     whole: set[str] = field(default_factory=set)
     asked: bool = False
     type_heads: dict[str, dict[str, int]] = field(default_factory=dict)
+    fenced: bool = False
+    fences: dict[str, int] = field(default_factory=dict)
     recorded: dict[UUID, str] = field(default_factory=dict)
     changed: Changed = field(default_factory=Changed)
 
     def settled(self) -> LogState:
         """Drop what mattered to one batch only; the same object."""
         self.referrers, self.type_heads, self.recorded, self.asked = {}, {}, {}, False
+        self.fences, self.fenced = {}, False
         return self
 
     def put_key(self, key: str, hold: KeyHold) -> None:
@@ -145,7 +153,12 @@ class LogState:
         return True
 
     def check(self, transaction: Transaction) -> dict[str, StreamHead]:
-        """The stream heads after the transaction; raises :class:`AppendRefused`."""
+        """The stream heads after the transaction.
+
+        Raises :class:`AppendRefused` or :class:`StaleEpoch`.
+        """
+        if self.fenced:
+            self._check_fences(transaction)
         if len(transaction) == 1 and transaction[0].constraints is UNCONSTRAINED:
             return self._check_version(transaction[0])
         after: dict[str, StreamHead] = {}
@@ -173,6 +186,12 @@ class LogState:
             if constraints.no_events_since:
                 self._check_conditions(append)
         return after
+
+    def _check_fences(self, transaction: Transaction) -> None:
+        for append in transaction:
+            fence = append.fence
+            if fence is not None and (actual := self.fences.get(fence.name, 0)) != fence.epoch:
+                raise StaleEpoch(fence.name, fence.epoch, actual)
 
     def _check_version(self, append: Append) -> dict[str, StreamHead]:
         stream_id, expected = append.stream_id, append.expected_version
@@ -261,6 +280,9 @@ class LogState:
             self.streams[stream_id] = head
         for append in transaction:
             stream_id, constraints = append.stream_id, append.constraints
+            if append.fence is not None and append.fence.moves_to is not None:
+                self.fences[append.fence.name] = append.fence.moves_to
+                self.changed.fences.add(append.fence.name)
             for event in append.events:
                 self.recorded[event.event_id] = stream_id
                 if self.asked:

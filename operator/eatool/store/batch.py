@@ -23,6 +23,7 @@ from eatool.store.port import (
     InvalidEvent,
     Outcome,
     RecordedEvent,
+    StaleEpoch,
     StoreError,
     Transaction,
 )
@@ -87,7 +88,7 @@ class Batch:
             if self.state.repeated(transaction):
                 return Appended(tuple(self._recorded(transaction)), repeated=True)
             after = self.state.check(transaction)
-        except AppendRefused as refusal:
+        except (AppendRefused, StaleEpoch) as refusal:
             return refusal
         self.state.accept(transaction, after, self.position + 1)
         start = len(self.events)

@@ -47,7 +47,7 @@ class MemoryEventStore:
         """:meth:`append_batch` for transactions that :func:`~eatool.store.batch.encode` took."""
         with self._lock:
             # Categories are few here, and nothing has to be loaded: types are always kept.
-            self._state.asked = True
+            self._state.asked = self._state.fenced = True
             commit = Batch(self.head(), self._state, self._clock(), self._find)
             outcomes = [commit.decide(each) for each in batch]
             rows = commit.take_rows()

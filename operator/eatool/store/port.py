@@ -81,6 +81,29 @@ UNCONSTRAINED: Final = Constraints()
 
 
 @dataclass(frozen=True, slots=True)
+class Fence:
+    """The epoch under which an append was decided, of something that decides who may write.
+
+    Attributes:
+        name: of the fence; any number of them live side by side.
+        epoch: must be the fence's when the append commits; 0 = it has never moved.
+        moves_to: the fence's epoch from this append on, greater than ``epoch``. Every later
+            append under the old one is refused: those of this process, of others, and of those
+            that were cut off.
+
+    """
+
+    name: str
+    epoch: int
+    moves_to: int | None = None
+
+    def __post_init__(self) -> None:
+        """Refuse to move backwards; ``ValueError``."""
+        if self.moves_to is not None and self.moves_to <= self.epoch:
+            raise ValueError(f"{self.name}: {self.moves_to} does not come after {self.epoch}")
+
+
+@dataclass(frozen=True, slots=True)
 class Append:
     """Events for one stream at an expected version (0 = the stream has no events yet)."""
 
@@ -91,6 +114,8 @@ class Append:
     #: Log position the decision was based on; for ``Constraints.no_events_since``. More than
     #: :data:`LOOKBACK` positions behind the head, such a decision is refused unread.
     decided_at: int = 0
+    #: Who may write has not changed since the decision; none = nobody can take that away.
+    fence: Fence | None = None
 
 
 #: Appends that commit together or not at all (several streams in one transaction).
@@ -148,6 +173,17 @@ class ProjectionFailed(StoreError):
 
     A defect of the projection, not of the event: retrying helps only after an upgrade.
     """
+
+
+class StaleEpoch(StoreError):
+    """The fence of an append has moved on: somebody else may write now, and under other rules.
+
+    Deciding anew under the old epoch helps nobody: find out first what holds now.
+    """
+
+    def __init__(self, name: str, epoch: int, actual: int) -> None:
+        super().__init__(f"{name}: decided under epoch {epoch}, the fence is at {actual}")
+        self.name, self.epoch, self.actual = name, epoch, actual
 
 
 class AppendRefused(StoreError):

@@ -23,6 +23,7 @@ class Wanted:
     named: set[str] = field(default_factory=set)
     #: Oldest position that a decision with conditions was based on.
     decided_at: int | None = None
+    fences: set[str] = field(default_factory=set)
 
     @classmethod
     def by(cls, batch: Iterable[Encoded]) -> Wanted:
@@ -34,6 +35,8 @@ class Wanted:
                 appended.add(append.stream_id)
                 if append.constraints is not UNCONSTRAINED:
                     wanted.constrain(append)
+                if append.fence is not None:
+                    wanted.fences.add(append.fence.name)
         wanted.streams |= appended
         return wanted
 
@@ -64,6 +67,7 @@ class Wanted:
             keys=self.keys.difference(state.keys),
             named=self.named,
             decided_at=self.decided_at,
+            fences=self.fences,
         )
 
     def settle(self, state: LogState) -> None:
@@ -74,6 +78,7 @@ class Wanted:
             state.keys[key] = UNHELD
         state.whole |= self.appended
         state.asked = self.decided_at is not None
+        state.fenced = bool(self.fences)
 
 
 def event_ids(batch: Iterable[Encoded]) -> list[UUID]:
@@ -109,6 +114,7 @@ class Rows:
     keys: Sequence[tuple[str, KeyHold]]
     dropped: Sequence[tuple[str, Reference]]
     added: Sequence[tuple[str, Reference]]
+    fences: Sequence[tuple[str, int]]
 
     @classmethod
     def of(cls, batch: Batch, events: Sequence[StoredEvent]) -> Rows:
@@ -126,4 +132,5 @@ class Rows:
             keys=[(key, state.keys[key]) for key in changed.keys],
             dropped=dropped,
             added=added,
+            fences=[(name, state.fences[name]) for name in changed.fences],
         )

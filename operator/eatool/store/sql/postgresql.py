@@ -78,6 +78,11 @@ _TYPES = (
     "SELECT stream_id, type, position FROM event WHERE position > "
     "greatest(%s, (SELECT position FROM log WHERE id = 1) - %s) ORDER BY position"
 )
+_FENCES = "SELECT name, epoch FROM fence WHERE name = ANY(%s)"
+_MOVE_FENCE = (
+    "INSERT INTO fence (name, epoch) VALUES (%s, %s) "
+    "ON CONFLICT (name) DO UPDATE SET epoch = excluded.epoch"
+)
 _MOVE_HEAD = "UPDATE log SET position = %s, hash = %s, recorded_at = %s WHERE id = 1"
 # One event is the common case: it and the head in one statement.
 _PUT_ONE_AND_HEAD = f"WITH new_event AS ({INSERT_EVENT}) {_MOVE_HEAD}"
@@ -206,11 +211,12 @@ class _Answers(NamedTuple):
     state: _Cursor | None
     referrers: _Cursor | None
     types: _Cursor | None
+    fences: _Cursor | None
 
 
 def _ask(raw: psycopg.Connection[tuple[Any, ...]], wanted: Wanted) -> _Answers:
     """Send the queries for what is wanted; in the caller's pipeline."""
-    state = referrers = types = None
+    state = referrers = types = fences = None
     appended = list(wanted.appended)
     if len(appended) == len(wanted.streams) == 1 and not wanted.keys:
         state = raw.execute(_STATE_OF_ONE, (*appended, *appended, *appended))
@@ -220,7 +226,9 @@ def _ask(raw: psycopg.Connection[tuple[Any, ...]], wanted: Wanted) -> _Answers:
         referrers = raw.execute(_REFERRERS, (list(wanted.named),))
     if wanted.decided_at is not None:
         types = raw.execute(_TYPES, (wanted.decided_at, LOOKBACK))
-    return _Answers(state, referrers, types)
+    if wanted.fences:
+        fences = raw.execute(_FENCES, (list(wanted.fences),))
+    return _Answers(state, referrers, types, fences)
 
 
 def _take(answers: _Answers, state: LogState) -> None:
@@ -235,6 +243,7 @@ def _take(answers: _Answers, state: LogState) -> None:
         state.referrers.setdefault(target, set()).add(source)
     for row in answers.types or ():
         state.put_type(*row)
+    state.fences.update(answers.fences or ())
 
 
 def _columns(rows: Sequence[tuple[object, ...]]) -> list[list[object]]:
@@ -263,6 +272,8 @@ def _put(
     if rows.dropped:
         dropped = [(source, name, target) for source, (name, target, _) in rows.dropped]
         cursor.execute(_DROP_REFERENCES, _columns(dropped))
+    for fence in rows.fences:
+        cursor.execute(_MOVE_FENCE, fence)
     if rows.added:
         added = [(source, *reference) for source, reference in rows.added]
         cursor.execute(_PUT_REFERENCES, _columns(added))

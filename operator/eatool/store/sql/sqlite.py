@@ -82,6 +82,11 @@ _PUT_KEY = (
 )
 _PUT_REFERENCE = "INSERT INTO reference (source, field, target, hard) VALUES (?, ?, ?, ?)"
 _DROP_REFERENCE = "DELETE FROM reference WHERE source = ? AND field = ? AND target = ?"
+_FENCES = "SELECT name, epoch FROM fence WHERE name IN (SELECT value FROM json_each(?))"
+_MOVE_FENCE = (
+    "INSERT INTO fence (name, epoch) VALUES (?, ?) "
+    "ON CONFLICT (name) DO UPDATE SET epoch = excluded.epoch"
+)
 _MOVE_HEAD = "UPDATE log SET position = ?, hash = ?, recorded_at = ? WHERE id = 1"
 
 
@@ -114,6 +119,8 @@ class SqliteBackend:
         if wanted.decided_at is not None:
             for row in cursor.execute(_TYPES, (wanted.decided_at, LOOKBACK)):
                 state.put_type(*row)
+        if wanted.fences:
+            state.fences.update(cursor.execute(_FENCES, (_array(wanted.fences),)))
 
     @staticmethod
     def _load_streams(cursor: sqlite3.Cursor, state: LogState, streams: set[str]) -> None:
@@ -166,6 +173,8 @@ class SqliteBackend:
             cursor.executemany(
                 _PUT_REFERENCE, [(source, *reference) for source, reference in rows.added]
             )
+        if rows.fences:
+            cursor.executemany(_MOVE_FENCE, rows.fences)
         if project is not None:
             project()
         cursor.execute(_MOVE_HEAD, _head_row(head))

@@ -86,6 +86,15 @@ unique_key = Table(
 )
 Index(None, unique_key.c.holder)
 
+#: Epochs that appends are decided under; moved by appends too. No row = epoch 0.
+fence = Table(
+    "fence",
+    metadata,
+    Column("name", Text, primary_key=True),
+    Column("epoch", BigInteger, nullable=False),
+    sqlite_with_rowid=False,
+)
+
 #: Outgoing references of live entities, hard and soft.
 reference = Table(
     "reference",

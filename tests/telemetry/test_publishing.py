@@ -10,7 +10,8 @@ import pytest
 from eatool.publishing.breaker import CircuitState
 from eatool.publishing.observer import Observer
 from eatool.store.encoding import StoredEvent
-from eatool.telemetry.labels import Labels
+from eatool.telemetry.instruments import MAX_BROKERS
+from eatool.telemetry.labels import OTHER, Labels
 from eatool.telemetry.prometheus import PrometheusMetrics
 from eatool.telemetry.publishing import RelayMetrics
 
@@ -98,3 +99,50 @@ def test_the_first_session_is_no_reconnect(metrics: PrometheusMetrics, observer:
     observer.connection(up=True)
     assert value(metrics, "broker_connected") == 1
     assert value(metrics, "broker_reconnects_total") == 1
+
+
+def test_a_broker_brings_its_series_and_takes_them_along() -> None:
+    metrics = PrometheusMetrics(Labels(events={"server": ()}))
+
+    def of(broker: str) -> set[str]:
+        return {
+            sample.name
+            for family in metrics.registry.collect()
+            for sample in family.samples
+            if sample.labels.get("broker") == broker
+        }
+
+    assert of("late") == set()
+    metrics.broker_added("late")
+    fresh = of("late")
+    assert {"eatool_outbox_events", "eatool_dead_letters_total", "eatool_circuit_state"} <= fresh
+    observer = RelayMetrics(metrics, "late")
+    observer.circuit(CircuitState.OPEN)
+    observer.given_up(event(), "permanent")
+    metrics.broker_added("late")
+    labels = {"broker": "late", "state": "open"}
+    assert metrics.registry.get_sample_value("eatool_circuit_state", labels) == 1, "not reset"
+    assert of("late") == fresh
+
+    metrics.broker_removed("late")
+    assert of("late") == set()
+    observer.failed("session")  # a last word
+    assert of("late") == set()
+    metrics.broker_added("late")
+    labels = {"broker": "late", "state": "closed"}
+    assert metrics.registry.get_sample_value("eatool_circuit_state", labels) == 1
+
+
+def test_brokers_beyond_the_bound_are_counted_together() -> None:
+    metrics = PrometheusMetrics(Labels(events={"server": ()}))
+    for number in range(MAX_BROKERS + 5):
+        metrics.broker_added(f"broker-{number}")
+        metrics.outbox(f"broker-{number}", number, None)
+    brokers = {
+        sample.labels["broker"]
+        for family in metrics.registry.collect()
+        for sample in family.samples
+        if "broker" in sample.labels
+    }
+    assert len(brokers) == MAX_BROKERS + 1
+    assert OTHER in brokers

@@ -10,7 +10,7 @@ import pytest
 from eatool.publishing.breaker import CircuitState
 from eatool.publishing.observer import Observer
 from eatool.store.encoding import StoredEvent
-from eatool.telemetry.instruments import MAX_BROKERS
+from eatool.telemetry.broker_instruments import MAX_BROKERS
 from eatool.telemetry.labels import OTHER, Labels
 from eatool.telemetry.prometheus import PrometheusMetrics
 from eatool.telemetry.publishing import RelayMetrics

@@ -113,43 +113,43 @@ class PrometheusMetrics:
 
     def broker_added(self, broker: str) -> None:
         """``broker`` has series of its own from now on, at zero; nothing happens to known ones."""
-        self.instruments.add_broker(broker)
+        self.instruments.brokers.add(broker)
         if broker not in self._circuits:
             self.circuit(broker, CircuitState.CLOSED)
 
     def broker_removed(self, broker: str) -> None:
         """``broker`` is no more, and nor are its series."""
-        self.instruments.remove_broker(broker)
+        self.instruments.brokers.remove(broker)
         self._circuits.pop(broker, None)
 
     def outbox(self, broker: str, events: int, oldest: float | None) -> None:
         """``events`` are unpublished now; ``oldest`` is the Unix commit time of the first."""
-        self.instruments.outbox_events(broker).set(events)
-        self.instruments.outbox_oldest(broker).set(oldest or 0)
+        self.instruments.brokers.outbox_events(broker).set(events)
+        self.instruments.brokers.outbox_oldest(broker).set(oldest or 0)
 
     def published(self, broker: str, since_recorded: float, call: float) -> None:
         """An event was acknowledged: seconds since its commit, and since it was handed over."""
-        self.instruments.publish_total(broker, PublishResult.ACKNOWLEDGED).inc()
-        self.instruments.publish_duration(broker).observe(call)
-        self.instruments.publish_latency(broker).observe(max(since_recorded, 0.0))
+        self.instruments.brokers.publish_total(broker, PublishResult.ACKNOWLEDGED).inc()
+        self.instruments.brokers.publish_duration(broker).observe(call)
+        self.instruments.brokers.publish_latency(broker).observe(max(since_recorded, 0.0))
 
     def publish_failed(self, broker: str, result: PublishResult) -> None:
         """An attempt failed; unless ``result`` is permanent, the event is sent again."""
-        self.instruments.publish_total(broker, result).inc()
+        self.instruments.brokers.publish_total(broker, result).inc()
         if result is not PublishResult.PERMANENT:
-            self.instruments.publish_retries(broker, result).inc()
+            self.instruments.brokers.publish_retries(broker, result).inc()
 
     def dead_lettered(self, broker: str, entity: str, result: PublishResult) -> None:
         """An event was given up on and its stream parked; ``result`` is that of the last try."""
-        self.instruments.dead_letters(broker, entity, result).inc()
+        self.instruments.brokers.dead_letters(broker, entity, result).inc()
 
     def broker_connected(self, broker: str, connected: bool) -> None:
         """The session is up or down."""
-        self.instruments.broker_connected(broker).set(connected)
+        self.instruments.brokers.broker_connected(broker).set(connected)
 
     def broker_reconnected(self, broker: str) -> None:
         """The session was opened again after it had been lost."""
-        self.instruments.broker_reconnects(broker).inc()
+        self.instruments.brokers.broker_reconnects(broker).inc()
 
     def circuit(self, broker: str, state: CircuitState) -> None:
         """The broker's breaker is in ``state`` now; a change of state counts as a transition."""
@@ -158,13 +158,13 @@ class PrometheusMetrics:
             return
         self._circuits[broker] = state
         for candidate in CircuitState:
-            self.instruments.circuit_state(broker, candidate).set(candidate is state)
+            self.instruments.brokers.circuit_state(broker, candidate).set(candidate is state)
         if previous is not None:
-            self.instruments.circuit_transitions(broker, state).inc()
+            self.instruments.brokers.circuit_transitions(broker, state).inc()
 
     def parked_streams(self, broker: str, streams: int) -> None:
         """``streams`` are parked now."""
-        self.instruments.parked_streams(broker).set(streams)
+        self.instruments.brokers.parked_streams(broker).set(streams)
 
     def http_request(self, route: str, method: str, code: int, seconds: float) -> None:
         """One request was answered; ``route`` is the path template."""

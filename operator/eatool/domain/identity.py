@@ -47,6 +47,11 @@ class EntityRef:
         return self.stream_id
 
 
+def clusterless_uid(ref: EntityRef) -> str:
+    """Stable uid of an entity that no API server has seen."""
+    return str(uuid5(ID_NAMESPACE, ref.stream_id))
+
+
 def command_id(uid: str, generation: int, operation: str, base_version: int) -> UUID:
     """Id of one attempt to move a stream from ``base_version`` to what generation asks for.
 

@@ -152,3 +152,25 @@ def _part(annotation: Any) -> type[BaseModel] | None:
     return next(
         (each for each in options if isinstance(each, type) and issubclass(each, BaseModel)), None
     )
+
+
+def canonicalised(
+    kind: EntityKind, raw: Mapping[str, Any], spec: EntitySpec
+) -> dict[str, tuple[Any, Any]]:
+    """Fields that mean something else than they say: raw and canonical value by camelCase name.
+
+    ``raw`` as :func:`spec_of` gives it. The order of a set, and an empty value for none, are no
+    difference.
+    """
+    wanted = spec.model_dump(mode="json", by_alias=True)
+    return {
+        name: (value, wanted[name])
+        for name, value in raw.items()
+        if not _alike(_set(value), _set(wanted[name]))
+    }
+
+
+def _alike(raw: Any, wanted: Any) -> bool:
+    if isinstance(raw, list) and isinstance(wanted, list):
+        return len(raw) == len(wanted) and set(raw) == set(wanted)
+    return bool(raw == wanted) or (raw in ("", [], {}) and wanted in (None, [], {}))

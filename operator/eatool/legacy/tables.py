@@ -15,6 +15,7 @@ import orjson
 from sqlalchemy import (
     JSON,
     BigInteger,
+    Boolean,
     Column,
     Dialect,
     Integer,
@@ -149,8 +150,8 @@ legacy_change = Table(
     sqlite_autoincrement=True,
 )
 
-#: Rows that an import looked at. ``fingerprint`` is that of the row as it was recorded; ``NULL``
-#: means that it was refused.
+#: Rows that an import looked at. ``fingerprint`` is that of the row as it was last recorded,
+#: ``NULL`` if it never was; ``refused`` is what became of it the last time.
 legacy_import = Table(
     "legacy_import",
     metadata,
@@ -158,5 +159,6 @@ legacy_import = Table(
     Column("aggregate_type", Text, primary_key=True),
     Column("id", Text, primary_key=True),
     Column("fingerprint", BigInteger),
+    Column("refused", Boolean, nullable=False),
     Column("imported_at", UtcDateTime, nullable=False),
 )

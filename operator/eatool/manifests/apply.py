@@ -10,10 +10,9 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
-from uuid import uuid5
 
 from eatool.domain.errors import Code, SpecInvalid
-from eatool.domain.identity import ID_NAMESPACE, EntityRef
+from eatool.domain.identity import EntityRef, clusterless_uid
 from eatool.domain.parsing import parse
 from eatool.manifests.loader import Manifest
 from eatool.manifests.order import waves
@@ -41,11 +40,6 @@ class Result:
     def accepted(self) -> bool:
         """The registry is as the manifest says."""
         return isinstance(self.outcome, Recorded | Unchanged)
-
-
-def uid_of(ref: EntityRef) -> str:
-    """Stable uid of an entity that has no Kubernetes object."""
-    return str(uuid5(ID_NAMESPACE, ref.stream_id))
 
 
 async def apply_manifests(
@@ -140,7 +134,7 @@ class _Run:
     def _change(self, manifest: Manifest) -> Change:
         return Change(
             ref=manifest.ref,
-            uid=uid_of(manifest.ref),
+            uid=clusterless_uid(manifest.ref),
             spec=manifest.spec,
             provenance=with_annotations(self.provenance, manifest.annotations),
         )

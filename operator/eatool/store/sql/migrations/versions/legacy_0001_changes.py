@@ -37,6 +37,7 @@ def upgrade() -> None:
         sa.Column("aggregate_type", sa.Text(), primary_key=True),
         sa.Column("id", sa.Text(), primary_key=True),
         sa.Column("fingerprint", sa.BigInteger()),
+        sa.Column("refused", sa.Boolean(), nullable=False),
         sa.Column("imported_at", _TIME, nullable=False),
     )
 

@@ -31,9 +31,9 @@ class Condition:
     message: str
 
 
-def ready(message: str) -> list[Condition]:
-    """Done: the log holds this generation."""
-    return [Condition("Ready", "True", "Recorded", message)]
+def ready(message: str, reason: str = "Recorded") -> list[Condition]:
+    """Done: the registry holds this generation."""
+    return [Condition("Ready", "True", reason, message)]
 
 
 def in_progress(reason: str, message: str, *, status: Status = "False") -> list[Condition]:

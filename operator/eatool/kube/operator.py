@@ -21,7 +21,7 @@ from eatool.kube.supervision import keep_running
 from eatool.kube.tail import LogTail
 from eatool.kube.workqueue import WorkQueue
 from eatool.publishing.required import RequiredBrokers
-from eatool.registry.service import Registry
+from eatool.registry.service import Entrance
 from eatool.settings import Settings
 from eatool.store.port import EventStore
 from eatool.telemetry.metrics import ReconcileMetrics
@@ -35,7 +35,7 @@ class Operator:
     def __init__(
         self,
         settings: Settings,
-        registry: Registry,
+        registry: Entrance,
         store: EventStore,
         metrics: ReconcileMetrics,
         *,

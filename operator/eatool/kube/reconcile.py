@@ -31,14 +31,16 @@ from eatool.kube.status import (
 from eatool.kube.workqueue import WorkQueue
 from eatool.registry.change import Change, Provenance, SeenNewer
 from eatool.registry.outcome import (
-    Outcome,
+    PhasedOutcome,
+    Queued,
     Recorded,
     Refused,
     Unavailable,
     Unchanged,
     WaitingFor,
+    WrittenToLegacy,
 )
-from eatool.registry.service import Registry
+from eatool.registry.service import Entrance
 from eatool.telemetry.metrics import ReconcileMetrics, ReconcileResult
 
 Body = dict[str, Any]
@@ -48,13 +50,18 @@ Announce = Callable[[Body, Body], None]
 
 _log: structlog.stdlib.BoundLogger = structlog.get_logger("eatool.reconcile")
 
-_RESULTS: dict[type[Outcome], ReconcileResult] = {
+_RESULTS: dict[type[PhasedOutcome], ReconcileResult] = {
     Recorded: ReconcileResult.SUCCESS,
+    WrittenToLegacy: ReconcileResult.SUCCESS,
     Unchanged: ReconcileResult.UNCHANGED,
     WaitingFor: ReconcileResult.WAITING,
+    Queued: ReconcileResult.WAITING,
     Refused: ReconcileResult.REJECTED,
     Unavailable: ReconcileResult.RETRY,
 }
+
+#: A deletion that came to this needs its object no longer.
+_ENDED = Recorded | Unchanged | WrittenToLegacy
 
 
 class StatusApi(Protocol):
@@ -80,7 +87,7 @@ class Reconciler:
 
     def __init__(
         self,
-        registry: Registry,
+        registry: Entrance,
         api: StatusApi,
         objects: Objects,
         queue: WorkQueue[EntityRef],
@@ -156,7 +163,7 @@ class Reconciler:
             return ReconcileResult.UNCHANGED
         told = provenance_of_deletion(body)
         outcome = await self._decide(self._registry.delete, _change(ref, body, told), body)
-        if not isinstance(outcome, Recorded | Unchanged):
+        if not isinstance(outcome, _ENDED):
             news = await self._report(ref, body, deletion_status_of(body, outcome, _now()))
             self._tell(ref, outcome, news=news)
             return self._settle(ref, body, outcome)
@@ -175,7 +182,7 @@ class Reconciler:
         change = _change(ref, body, provenance_of_deletion(body))
         outcome = await self._decide(self._registry.delete, change, body)
         self._tell(ref, outcome)
-        if isinstance(outcome, Recorded | Unchanged):
+        if isinstance(outcome, _ENDED):
             self._objects.forget(ref)
             self._publication.forget(ref)
             self._queue.succeeded(ref)
@@ -183,8 +190,8 @@ class Reconciler:
         return self._settle(ref, body, outcome)
 
     async def _decide(
-        self, decide: Callable[[Change], Awaitable[Outcome]], change: Change, body: Body
-    ) -> Outcome:
+        self, decide: Callable[[Change], Awaitable[PhasedOutcome]], change: Change, body: Body
+    ) -> PhasedOutcome:
         """Let the registry decide; when it knows more than ``body`` says, look again first.
 
         Raises :class:`SeenNewer` when ``body`` was out of date: the newer one is queued by then.
@@ -230,7 +237,7 @@ class Reconciler:
             self._announce(body, reported)
         return True
 
-    def _settle(self, ref: EntityRef, body: Body, outcome: Outcome) -> ReconcileResult:
+    def _settle(self, ref: EntityRef, body: Body, outcome: PhasedOutcome) -> ReconcileResult:
         # Whatever the outcome, from here on the queue brings it back if need be: the echo of the
         # status that told of an outage must not cut its backoff short.
         self._objects.dealt_with(ref, cause_of(body))
@@ -238,15 +245,15 @@ class Reconciler:
             case Unavailable(retry_after=retry_after):
                 self._queue.retry(ref, not_before=retry_after)
                 return ReconcileResult.RETRY
-            case WaitingFor() | Refused():
+            case WaitingFor() | Refused() | Queued():
                 # Arrivals wake it at once; this is for what no event of this log tells.
                 self._queue.add_after(ref, self._recheck)
-            case Recorded() | Unchanged():
+            case Recorded() | Unchanged() | WrittenToLegacy():
                 pass
         self._queue.succeeded(ref)
         return _RESULTS[type(outcome)]
 
-    def _tell(self, ref: EntityRef, outcome: Outcome, *, news: bool = True) -> None:
+    def _tell(self, ref: EntityRef, outcome: PhasedOutcome, *, news: bool = True) -> None:
         """One log line per change, per new complaint; never a value of the spec."""
         match outcome:
             case Recorded(events=events):
@@ -256,6 +263,10 @@ class Reconciler:
                     "correlation_id": str(events[-1].correlation_id),
                 }
                 _log.info("recorded", **_about(ref), **told)
+            case WrittenToLegacy(row_version=version, pending=pending) if news:
+                _log.info("written to legacy", row_version=version, pending=pending, **_about(ref))
+            case Queued(command_id=command_id) if news:
+                _log.info("queued", command_id=str(command_id), **_about(ref))
             case WaitingFor(errors=errors) | Refused(errors=errors) if news:
                 complaints = [f"{error.field} {error.code}" for error in errors]
                 _log.info("not accepted", **_about(ref), complaints=complaints)
@@ -264,7 +275,9 @@ class Reconciler:
             case _:
                 pass
 
-    def _measure(self, ref: EntityRef, body: Body, told: Provenance, outcome: Outcome) -> None:
+    def _measure(
+        self, ref: EntityRef, body: Body, told: Provenance, outcome: PhasedOutcome
+    ) -> None:
         skipped = skipped_generations(body)
         if skipped and not isinstance(outcome, Unavailable):
             self._metrics.generations_coalesced(ref.aggregate_type, skipped)

@@ -14,18 +14,32 @@ from eatool.kube.contract import PAUSED, RECONCILE_AT
 from eatool.kube.schema.status import MAX_WAITING_FOR, MAX_WARNINGS
 from eatool.registry.folding import LastEvent
 from eatool.registry.outcome import (
-    Outcome,
+    PhasedOutcome,
+    Queued,
     Recorded,
     Refused,
     Unavailable,
     Unchanged,
     WaitingFor,
+    WrittenToLegacy,
 )
 
 Body = dict[str, Any]
 
 
-def status_of(body: Mapping[str, Any], outcome: Outcome, now: datetime) -> Body:
+#: What an earlier record of the same object has left, true until the next one.
+_OF_THE_LOG = (
+    "acceptedGeneration",
+    "streamVersion",
+    "position",
+    "lastEventId",
+    "lastEventType",
+    "correlationId",
+    "effective",
+)
+
+
+def status_of(body: Mapping[str, Any], outcome: PhasedOutcome, now: datetime) -> Body:
     """Full status of an object after ``outcome``; fields that do not apply are left out."""
     old = body.get("status") or {}
     metadata = body["metadata"]
@@ -38,12 +52,23 @@ def status_of(body: Mapping[str, Any], outcome: Outcome, now: datetime) -> Body:
     status: Body = {
         "observedGeneration": generation,
         "skippedGenerations": _skipped_so_far(body) or None,
-        "streamVersion": outcome.state.version,
-        **_last_event(old, outcome.last, outcome),
         "lastHandledReconcileAt": requested,
-        "effective": _effective(outcome.effective, body.get("spec") or {}) or None,
     }
+    if isinstance(outcome, WrittenToLegacy | Queued):
+        status |= {name: old[name] for name in _OF_THE_LOG if name in old}
+    else:
+        status |= {
+            "streamVersion": outcome.state.version,
+            **_last_event(old, outcome.last, outcome),
+            "effective": _effective(outcome.effective, body.get("spec") or {}) or None,
+        }
     match outcome:
+        case WrittenToLegacy(row_version=version):
+            status["legacyVersion"] = version
+            conditions = ready(_written(outcome), type(outcome).__name__)
+        case Queued(command_id=command_id):
+            status["commandId"] = str(command_id)
+            conditions = in_progress("CommandQueued", _queued(outcome))
         case Recorded(warnings=warnings) | Unchanged(warnings=warnings):
             status["warnings"] = [str(warning) for warning in warnings][:MAX_WARNINGS] or None
             conditions = ready(f"Recorded as version {outcome.state.version}")
@@ -56,7 +81,7 @@ def status_of(body: Mapping[str, Any], outcome: Outcome, now: datetime) -> Body:
     return _with_conditions(status, conditions, generation, now, old)
 
 
-def deletion_status_of(body: Mapping[str, Any], outcome: Outcome, now: datetime) -> Body:
+def deletion_status_of(body: Mapping[str, Any], outcome: PhasedOutcome, now: datetime) -> Body:
     """Status of an object whose deletion cannot be recorded yet: everything else stands."""
     old = body.get("status") or {}
     match outcome:
@@ -66,6 +91,9 @@ def deletion_status_of(body: Mapping[str, Any], outcome: Outcome, now: datetime)
             conditions = in_progress(errors[0].code.reason, _told(errors))
         case Unavailable():
             conditions = _unavailable(outcome)
+        case Queued(command_id=command_id):
+            old = {**old, "commandId": str(command_id)}
+            conditions = in_progress("CommandQueued", _queued(outcome))
         case _:
             return dict(old)
     return _with_conditions(old, conditions, body["metadata"]["generation"], now)
@@ -133,7 +161,17 @@ def _with_conditions(
     return {**status, "conditions": merge(known, conditions, generation=generation, now=now)}
 
 
-def _last_event(old: Mapping[str, Any], last: LastEvent | None, outcome: Outcome) -> Body:
+def _written(outcome: WrittenToLegacy) -> str:
+    told = f"Row version {outcome.row_version} of the legacy table"
+    return told if outcome.pending is None else f"{told}; its events follow: {outcome.pending}"
+
+
+def _queued(outcome: Queued) -> str:
+    told = f"Command {outcome.command_id} waits to be decided"
+    return told if outcome.problem is None else f"{told}: {outcome.problem}"
+
+
+def _last_event(old: Mapping[str, Any], last: LastEvent | None, outcome: PhasedOutcome) -> Body:
     if last is None:
         return {}
     told: Body = {

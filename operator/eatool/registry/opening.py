@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import ExitStack, asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -22,6 +22,7 @@ from eatool.registry.service import Appender, Registry
 from eatool.settings import Settings
 from eatool.store.appender import GroupCommit, Grouped
 from eatool.store.port import StoreUnavailable
+from eatool.store.projection_port import InlineProjection
 from eatool.store.sql.engine import open_engine
 from eatool.store.sql.errors import Errors
 from eatool.store.sql.log import SqlEventStore
@@ -42,6 +43,8 @@ class OpenRegistry:
     """The parts of an open registry."""
 
     registry: Registry
+    #: What the registry appends through.
+    appender: Appender
     store: SqlEventStore
     landscape: Landscape
     entities: Entities
@@ -56,6 +59,7 @@ async def open_registry(
     dry_run: bool = False,
     around: Callable[[Appender], Appender] = lambda appender: appender,
     committing: Callable[[Grouped], Grouped] = lambda store: store,
+    inline: Callable[[Engine], Sequence[InlineProjection]] = lambda _engine: [ReadModels()],
 ) -> AsyncIterator[OpenRegistry]:
     """Open the log at ``url`` and close it afterwards.
 
@@ -67,6 +71,7 @@ async def open_registry(
             counts as an empty log.
         around: wraps the appender, to measure it.
         committing: wraps the store as the group commit sees it, to measure its batches.
+        inline: the projections that every append transaction updates.
 
     ``ValueError`` for a URL that is none or of another database; ``StoreError`` when the
     database cannot be opened or migrated now.
@@ -76,7 +81,8 @@ async def open_registry(
         engine = await asyncio.to_thread(
             _prepared, open_engine(url), scratch, migrate=migrate, dry_run=dry_run
         )
-        async with _opened(engine, policy, dry_run, around, committing) as opened:
+        store = SqlEventStore(engine, projections=inline(engine), upcast=upcast)
+        async with _opened(store, policy, dry_run, around, committing) as opened:
             yield opened
 
 
@@ -111,23 +117,24 @@ def _prepared(engine: Engine, scratch: ExitStack, *, migrate: bool, dry_run: boo
 
 @asynccontextmanager
 async def _opened(
-    engine: Engine,
+    store: SqlEventStore,
     policy: Policy | None,
     dry_run: bool,
     around: Callable[[Appender], Appender],
     committing: Callable[[Grouped], Grouped],
 ) -> AsyncIterator[OpenRegistry]:
-    store = SqlEventStore(engine, projections=[ReadModels()], upcast=upcast)
-    landscape = SqlLandscape(engine)
-    appender = GroupCommit(committing(store))
+    landscape = SqlLandscape(store.engine)
+    commits = GroupCommit(committing(store))
+    appender: Appender
     if dry_run:
-        rehearsal = Rehearsal(store, landscape)
+        appender = rehearsal = Rehearsal(store, landscape)
         registry = Registry(rehearsal, rehearsal, rehearsal, policy=policy, readers=1)
     else:
-        registry = Registry(store, around(appender), landscape, policy=policy)
+        appender = around(commits)
+        registry = Registry(store, appender, landscape, policy=policy)
     try:
-        yield OpenRegistry(registry, store, landscape, Entities(engine))
+        yield OpenRegistry(registry, appender, store, landscape, Entities(store.engine))
     finally:
         registry.close()
-        appender.close()
+        commits.close()
         store.close()

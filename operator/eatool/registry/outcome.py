@@ -7,6 +7,7 @@ and from the entities it names; ``None`` while the entity does not exist.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from uuid import UUID
 
 from pydantic import BaseModel
 
@@ -83,4 +84,30 @@ class Unavailable:
     detail: str = ""
 
 
+@dataclass(frozen=True, slots=True)
+class WrittenToLegacy:
+    """The table of the registry that is migrated away from says it; the log does not.
+
+    ``row_version`` is the row's afterwards, 0 when there was none to delete. ``pending`` says why
+    the events are missing and still to come; ``None`` where the rollout wants none yet.
+    """
+
+    row_version: int
+    pending: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Queued:
+    """The change is durable and will be decided by a worker.
+
+    ``problem``: what keeps it from being decided, if anything does.
+    """
+
+    command_id: UUID
+    problem: str | None = None
+
+
 Outcome = Recorded | Unchanged | WaitingFor | Refused | Unavailable
+
+#: What a change may come to while its kind is being rolled out.
+PhasedOutcome = Outcome | WrittenToLegacy | Queued

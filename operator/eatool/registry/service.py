@@ -34,6 +34,7 @@ from eatool.registry.folding import CachedStates, Folded, LastEvent, Log, folded
 from eatool.registry.observing import NullObserver, RegistryObserver
 from eatool.registry.outcome import (
     Outcome,
+    PhasedOutcome,
     Recorded,
     Refused,
     Unavailable,
@@ -68,6 +69,28 @@ class Appender(Protocol):
 
     async def append(self, *appends: Append) -> Appended:
         """One transaction; raises ``StoreError``."""
+        ...
+
+
+class Entrance(Protocol):
+    """Where changes are handed in: the :class:`Registry`, or one that is being rolled out."""
+
+    @property
+    def pending(self) -> PendingChanges:
+        """Desired state that is not accepted yet."""
+        ...
+
+    @property
+    def arrivals(self) -> Arrivals:
+        """Who waits for whom."""
+        ...
+
+    async def apply(self, change: Change) -> PhasedOutcome:
+        """See :class:`Registry`."""
+        ...
+
+    async def delete(self, change: Change) -> PhasedOutcome:
+        """See :class:`Registry`."""
         ...
 
 
@@ -109,27 +132,32 @@ class Registry:
         self._readers = ThreadPoolExecutor(readers, thread_name_prefix="registry")
         self._turns: defaultdict[str, asyncio.Lock] = defaultdict(asyncio.Lock)
 
-    async def apply(self, change: Change) -> Outcome:
-        """Make the entity be as ``change.spec`` says; creates, updates or finds nothing to do."""
+    async def apply(self, change: Change, *, through: Appender | None = None) -> Outcome:
+        """Make the entity be as ``change.spec`` says; creates, updates or finds nothing to do.
+
+        ``through`` appends in place of the registry's own appender. What it raises besides
+        ``AppendRefused`` and ``StoreUnavailable`` is the caller's to understand.
+        """
         kind = KINDS[change.ref.aggregate_type]
         try:
             desired = parse(kind, change.spec)
         except SpecInvalid as invalid:
-            return await self._run(change, Wish(rejected=Rejected(invalid.errors)))
+            wish = Wish(rejected=Rejected(invalid.errors))
+            return await self._run(change, wish, through)
         if kind.parent_field is not None:
             parent = getattr(desired, kind.parent_field)
             self.pending.desire_parent(
                 change.ref, parent and kind.ref(change.ref.namespace, parent)
             )
-        return await self._run(change, Wish(desired))
+        return await self._run(change, Wish(desired), through)
 
-    async def delete(self, change: Change) -> Outcome:
+    async def delete(self, change: Change, *, through: Appender | None = None) -> Outcome:
         """End the entity; one that is not recorded is :class:`Unchanged`.
 
         Does not mark it as terminating: a caller whose objects are going away for certain, once
         the registry lets them, says so to ``pending``.
         """
-        return await self._run(change, Wish())
+        return await self._run(change, Wish(), through)
 
     async def preload(self, snapshots: Callable[[], Iterator[Sequence[Record]]]) -> int:
         """Fill the cache of states from read-model pages before a restart's flood of objects.
@@ -142,11 +170,11 @@ class Registry:
         """Wait for running reads and end the worker threads."""
         self._readers.shutdown()
 
-    async def _run(self, change: Change, wish: Wish) -> Outcome:
+    async def _run(self, change: Change, wish: Wish, through: Appender | None) -> Outcome:
         started = perf_counter()
         ticket = self.arrivals.ticket()
         try:
-            outcome = await self._attempt(change, wish)
+            outcome = await self._attempt(change, wish, through or self._appender)
         except StoreUnavailable as error:
             outcome = Unavailable(_AWAY, _RETRY_UNAVAILABLE, str(error))
         except (UnknownEventVersion, UnknownEventType, BrokenStream) as error:
@@ -155,13 +183,13 @@ class Registry:
         self._observer.decided(change.ref.aggregate_type, outcome, perf_counter() - started)
         return outcome
 
-    async def _attempt(self, change: Change, wish: Wish) -> Outcome:
+    async def _attempt(self, change: Change, wish: Wish, through: Appender) -> Outcome:
         turn = self._turns[change.ref.category]
         if turn.locked():
             async with turn:
                 pass
         try:
-            return await self._once(change, wish)
+            return await self._once(change, wish, through)
         except AppendRefused as refusal:
             self._refused(change, refusal)
         # Contenders of this process take turns from here on, and newcomers let them pass: a
@@ -169,7 +197,7 @@ class Registry:
         async with turn:
             for attempt in range(1, _ATTEMPTS):
                 try:
-                    return await self._once(change, wish)
+                    return await self._once(change, wish, through)
                 except AppendRefused as refusal:
                     self._refused(change, refusal)
                 longest = min(_PAUSE * 2**attempt, _LONGEST_PAUSE)
@@ -177,20 +205,22 @@ class Registry:
         why = f"{change.ref}: other writers were faster {_ATTEMPTS} times"
         return Unavailable(why, _RETRY_CONTENDED)
 
-    async def _once(self, change: Change, wish: Wish) -> Outcome:
+    async def _once(self, change: Change, wish: Wish, through: Appender) -> Outcome:
         decided = await self._in_reader(lambda: self._decisions.decide(change, wish))
         state, last, effective = decided.folded.state, decided.folded.last, decided.effective
         match decided.decision:
             case Accepted(events=()) as accepted:
                 return Unchanged(state, last, accepted.warnings, effective, accepted.depends_on)
             case Accepted() as accepted:
-                return await self._record(change, decided, accepted)
+                return await self._record(change, decided, accepted, through)
             case Waiting(errors, missing):
                 return WaitingFor(state, last, errors, missing, effective)
             case Rejected(errors, blocked_by):
                 return Refused(state, last, errors, blocked_by, effective)
 
-    async def _record(self, change: Change, decided: Decided, accepted: Accepted) -> Outcome:
+    async def _record(
+        self, change: Change, decided: Decided, accepted: Accepted, through: Appender
+    ) -> Outcome:
         folded = decided.folded
         append = Append(
             change.ref.stream_id,
@@ -200,7 +230,7 @@ class Registry:
             decided.position,
         )
         try:
-            appended = await self._appender.append(append)
+            appended = await through.append(append)
         except (EventTooLarge, InvalidEvent) as error:
             # The spec was measured and checked before; what is left is what came along with it.
             code = Code.TOO_LARGE if isinstance(error, EventTooLarge) else Code.FORMAT

@@ -41,6 +41,14 @@ def status_schema(spec: JsonObject) -> JsonObject:
         "lastEventId": text("Id of the entity's last event (UUID)."),
         "lastEventType": text("Versioned type of the last event, e.g. ApplicationCreated.v1."),
         "correlationId": text("Correlation id of the last event: links the objects of one apply."),
+        "legacyVersion": counter(
+            "Version of the entity's row in the registry that is migrated away from, as long as "
+            "the rollout of the kind writes changes there and not to the log."
+        ),
+        "commandId": text(
+            "Id of the command that waits to be decided (UUID), while the rollout of the kind "
+            "decides asynchronously."
+        ),
         "lastHandledReconcileAt": text(
             f"The last value of the annotation {RECONCILE_AT} that was acted on."
         ),

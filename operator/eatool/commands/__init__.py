@@ -1,0 +1,1 @@
+"""Changes that are acknowledged before they are decided: a durable queue and its workers."""

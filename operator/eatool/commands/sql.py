@@ -1,0 +1,315 @@
+"""The queue in the log's database, SQLite or PostgreSQL.
+
+Every transaction that decides about a stream's commands holds the stream's row: on PostgreSQL by
+its lock, on SQLite because there is one writer. Claims skip rows that somebody holds. Skipping
+*commands* would let two workers have two of one stream; a stream has only one row to skip.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Iterator, Sequence
+from contextlib import contextmanager
+from datetime import UTC, datetime, timedelta
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import Connection, Engine, func, insert, or_, select, update
+from sqlalchemy.dialects import postgresql, sqlite
+
+from eatool.commands import results, rows, statements
+from eatool.commands.ordering import can_be_released, can_be_woken, replaced
+from eatool.commands.port import (
+    UNSTARTED,
+    Command,
+    CommandState,
+    Figures,
+    Known,
+    Leased,
+    Queued,
+    StoredCommand,
+)
+from eatool.commands.results import Awaiting, Result
+from eatool.commands.sql_reading import CommandReader
+from eatool.commands.tables import command, command_stream
+from eatool.store.clock import Clock
+from eatool.store.listeners import Listeners
+from eatool.store.sql.errors import Errors
+
+
+class SqlCommandQueue:
+    """See :class:`~eatool.commands.port.CommandQueue`; thread-safe.
+
+    ``engine`` comes from :func:`~eatool.store.sql.engine.open_engine`. Times are the database
+    server's on PostgreSQL, so the clocks of worker hosts do not matter.
+    """
+
+    def __init__(self, engine: Engine, *, clock: Clock | None = None) -> None:
+        self._engine = engine
+        self._errors = Errors(engine)
+        self._clock = clock
+        self._listeners = Listeners()
+        self._reader = CommandReader(engine, self._now)
+        self._insert = (
+            postgresql.insert if engine.dialect.name == "postgresql" else sqlite.insert
+        )(command_stream)
+
+    def enqueue(self, command_: Command) -> Queued | Known:
+        """See the port."""
+        # A restart asks for everything again: most ids are known, and reading takes no lock.
+        known = self._reader.get(command_.id)
+        if known is not None:
+            return Known(known)
+        with self._write() as connection:
+            self._lock(connection, command_.stream_id)
+            known = statements.get(connection, command_.id)
+            if known is not None:
+                return Known(known)
+            stored = self._add(connection, command_)
+        if stored.state is CommandState.QUEUED:
+            self._listeners.wake(stored.sequence)
+        return Queued(stored)
+
+    def claim(self, worker: str, lease: float, limit: int) -> list[Leased]:
+        """See the port."""
+        if limit <= 0:
+            return []
+        with self._write() as connection:
+            now = self._now(connection)
+            due = connection.execute(
+                select(statements.STREAM.stream_id, statements.STREAM.epoch)
+                .where(statements.STREAM.claimable_at <= now)
+                .order_by(statements.STREAM.claimable_at)
+                .limit(limit)
+                .with_for_update(skip_locked=True)
+            ).all()
+            epochs = {row.stream_id: row.epoch + 1 for row in due}
+            return statements.start(connection, epochs, worker, now, lease) if epochs else []
+
+    def renew(self, leased: Sequence[Leased], lease: float) -> list[Leased]:
+        """See the port."""
+        with self._write() as connection:
+            now = self._now(connection)
+            until = now + timedelta(seconds=lease)
+            # In one order, so that two processes' renewals never deadlock.
+            return [
+                each
+                for each in sorted(leased, key=lambda each: each.command.stream_id)
+                if not statements.hold(connection, each, now, claimable_at=until)
+            ]
+
+    def finish(self, leased: Leased, result: Result, *, again_after: float = 60.0) -> bool:
+        """See the port."""
+        with self._write() as connection:
+            now = self._now(connection)
+            values: dict[str, Any] = {"result": results.dump(result), "error": None}
+            if isinstance(result, Awaiting):
+                again = now + timedelta(seconds=again_after)
+                values |= {
+                    "state": CommandState.WAITING,
+                    "due_at": func.coalesce(command.c.due_at, again),
+                    "attempts": 0,
+                }
+            else:
+                latency = (now - leased.enqueued_at).total_seconds()
+                values |= {"state": CommandState.FINISHED, "finished_at": now, "latency": latency}
+            return statements.let_go(connection, leased, now, values)
+
+    def retry(self, leased: Leased, after: float, why: str, *, counted: bool = True) -> bool:
+        """See the port."""
+        with self._write() as connection:
+            now = self._now(connection)
+            values = {
+                "state": CommandState.QUEUED,
+                "due_at": now + timedelta(seconds=after),
+                "attempts": leased.attempts - (not counted),
+                "error": why,
+            }
+            return statements.let_go(connection, leased, now, values)
+
+    def bury(self, leased: Leased, why: str) -> bool:
+        """See the port."""
+        with self._write() as connection:
+            values = {"state": CommandState.DEAD, "due_at": None, "error": why}
+            return statements.let_go(connection, leased, self._now(connection), values)
+
+    def wake(self, stream_ids: Collection[str]) -> int:
+        """See the port."""
+        woken: list[StoredCommand] = []
+        # One transaction each: in one for all, two wakers could wait for each other.
+        for stream_id in sorted(set(stream_ids)):
+            woken += self._wake(stream_id)
+        if woken:
+            self._listeners.wake(woken[-1].sequence)
+        return len(woken)
+
+    def release(self, command_id: UUID) -> bool:
+        """See the port."""
+        return self._decide(command_id, _released)
+
+    def discard(self, command_id: UUID) -> bool:
+        """See the port."""
+        return self._decide(command_id, _discarded)
+
+    def get(self, command_id: UUID) -> StoredCommand | None:
+        """See the port."""
+        return self._reader.get(command_id)
+
+    def find(
+        self,
+        *,
+        states: Collection[CommandState] | None = None,
+        stream_id: str | None = None,
+        aggregate_type: str | None = None,
+        limit: int = 200,
+    ) -> list[StoredCommand]:
+        """See the port."""
+        return self._reader.find(states, stream_id, aggregate_type, limit)
+
+    def figures(
+        self,
+        *,
+        aggregate_type: str | None = None,
+        window: float = 3600.0,
+        quantiles: Sequence[float] = (0.5, 0.95, 0.99),
+    ) -> Figures:
+        """See the port."""
+        return self._reader.figures(aggregate_type, window, quantiles)
+
+    def prune(self, older_than: float, limit: int = 1000) -> int:
+        """See the port."""
+        with self._write() as connection:
+            horizon = self._now(connection) - timedelta(seconds=older_than)
+            old = (
+                select(command.c.sequence)
+                .where(command.c.finished_at < horizon, ~statements.PENDING_HERE)
+                .order_by(command.c.finished_at)
+                .limit(limit)
+            )
+            return connection.execute(
+                command.delete().where(command.c.sequence.in_(old), ~statements.PENDING_HERE)
+            ).rowcount
+
+    def on_enqueue(self, wake: Callable[[int], None]) -> Callable[[], None]:
+        """See the port."""
+        return self._listeners.add(wake)
+
+    # -- pieces of transactions --------------------------------------------------------------
+
+    @contextmanager
+    def _write(self) -> Iterator[Connection]:
+        try:
+            with self._engine.begin() as connection:
+                yield connection
+        except self._errors.types as error:
+            raise self._errors.translate(error) from error
+
+    def _now(self, connection: Connection) -> datetime:
+        if self._clock is not None:
+            return self._clock()
+        if connection.dialect.name == "postgresql":
+            now: datetime = connection.scalars(select(func.clock_timestamp())).one()
+            return now.astimezone(UTC)
+        return datetime.now(UTC)
+
+    def _lock(self, connection: Connection, stream_id: str) -> None:
+        """Hold the stream's row, making it first if need be."""
+        row = self._insert.values(stream_id=stream_id, epoch=0).on_conflict_do_nothing()
+        connection.execute(row)
+        held = select(statements.STREAM.epoch).where(statements.STREAM.stream_id == stream_id)
+        connection.execute(held.with_for_update())
+
+    def _add(self, connection: Connection, new: Command) -> StoredCommand:
+        now = self._now(connection)
+        values = rows.written(new) | {"enqueued_at": now, "attempts": 0}
+        ahead = statements.overtaken_by(connection, new)
+        if ahead is not None:
+            values |= {
+                "state": CommandState.SUPERSEDED, "finished_at": now, "superseded_by": ahead,
+            }  # fmt: skip
+        else:
+            values |= {"state": CommandState.QUEUED, "due_at": now}
+            older = [
+                each.sequence
+                for each in replaced(new, statements.pending(connection, new.stream_id))
+            ]
+            if older:
+                connection.execute(
+                    update(command)
+                    .where(command.c.sequence.in_(older))
+                    .values(
+                        state=CommandState.SUPERSEDED,
+                        due_at=None,
+                        finished_at=now,
+                        superseded_by=new.id,
+                    )
+                )
+        added = connection.execute(insert(command).values(values).returning(*command.c))
+        stored = rows.read(added.mappings().one())
+        if ahead is None:
+            statements.settle(connection, new.stream_id)
+        return stored
+
+    def _wake(self, stream_id: str) -> list[StoredCommand]:
+        with self._write() as connection:
+            self._lock(connection, stream_id)
+            newest = statements.newest(connection, stream_id)
+            last = command.c.sequence == newest
+            found = statements.read(
+                connection, command.c.stream_id == stream_id, or_(statements.PENDING_HERE, last)
+            )
+            woken = [each for each in found if can_be_woken(each, newest)]
+            for each in woken:
+                if each.state is CommandState.RUNNING:
+                    statements.change(
+                        connection, each.command.id, {"due_at": self._now(connection)}
+                    )
+                else:
+                    statements.change(connection, each.command.id, _requeued(self._now(connection)))
+            if woken:
+                statements.settle(connection, stream_id)
+            return woken
+
+    def _decide(
+        self,
+        command_id: UUID,
+        decide: Callable[[StoredCommand, int, datetime], dict[str, Any] | None],
+    ) -> bool:
+        """Change one command as a person wishes; False when the rules are against it."""
+        known = self._reader.get(command_id)
+        if known is None:
+            return False
+        stream_id = known.command.stream_id
+        with self._write() as connection:
+            self._lock(connection, stream_id)
+            stored = statements.get(connection, command_id)
+            if stored is None:
+                return False
+            newest = statements.newest(connection, stream_id)
+            values = decide(stored, newest, self._now(connection))
+            if values is None:
+                return False
+            statements.change(connection, command_id, values)
+            statements.settle(connection, stream_id)
+        self._listeners.wake(known.sequence)
+        return True
+
+
+def _released(stored: StoredCommand, newest: int, now: datetime) -> dict[str, Any] | None:
+    return _requeued(now) if can_be_released(stored, newest) else None
+
+
+def _discarded(stored: StoredCommand, _newest: int, now: datetime) -> dict[str, Any] | None:
+    if stored.state not in UNSTARTED:
+        return None
+    return {"state": CommandState.DISCARDED, "due_at": None, "finished_at": now}
+
+
+def _requeued(now: datetime) -> dict[str, Any]:
+    return {
+        "state": CommandState.QUEUED,
+        "due_at": now,
+        "attempts": 0,
+        "finished_at": None,
+        "latency": None,
+        "result": None,
+    }

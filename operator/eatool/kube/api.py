@@ -41,6 +41,10 @@ class ApiUnavailable(Exception):
         self.retry_after = retry_after
 
 
+class NotServed(ApiUnavailable):
+    """The resource is unknown to the API server: its CustomResourceDefinition is away."""
+
+
 #: Called with verb, resource ("applications" or "applications/status") and HTTP status.
 RequestObserver = Callable[[str, str, int], None]
 
@@ -69,7 +73,7 @@ class Requests:
         page = await self._request("list", plural, call)
         if page is None:
             # No such resource: its CRD is away. That must not pass for "no objects".
-            raise ApiUnavailable(f"list {plural}: not served")
+            raise NotServed(f"list {plural}: not served")
         return cast("Body", page)
 
     async def _request(self, verb: str, resource: str, call: Awaitable[object]) -> Any:

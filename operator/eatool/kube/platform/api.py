@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import base64
 from collections.abc import AsyncIterator, Mapping
 from typing import Any, cast
@@ -21,7 +22,8 @@ class PlatformApi(Requests):
 
     def __init__(self, api: client.ApiClient, namespace: str, observe: RequestObserver) -> None:
         super().__init__(api, observe)
-        self._core = client.CoreV1Api(api)
+        self._transport = api
+        self._core: Any = None
         self._namespace = namespace
 
     async def set_status(
@@ -98,6 +100,9 @@ class PlatformApi(Requests):
 
     async def secret(self, name: str) -> Mapping[str, bytes] | None:
         """Data of a Secret, decoded; ``None`` when there is none. Nobody may log it."""
+        if self._core is None:
+            # It loads every model of the core group, most of a second that no start has to wait.
+            self._core = await asyncio.to_thread(client.CoreV1Api, self._transport)
         secret: Any = await self._request(
             "get",
             "secrets",

@@ -15,7 +15,7 @@ from typing import Any
 
 import structlog
 
-from eatool.kube.api import ApiConflict, ApiUnavailable
+from eatool.kube.api import ApiConflict, ApiUnavailable, NotServed
 from eatool.kube.credentials import api_client
 from eatool.kube.platform.announcing import PlatformAnnouncer
 from eatool.kube.platform.api import PlatformApi
@@ -230,12 +230,14 @@ class PlatformOperator:
             try:
                 for resource in RESOURCES:
                     await self._compare(resource)
-                self.listed.set()
+                    self.listed.set()  # the brokers come first
                 living = {
                     replay_name(checkpoint_of(body)) for body in self._sightings.of(EVENT_REPLAY)
                 }
                 await self._running.replays.forget_all_but(living)
             except (ApiUnavailable, StoreUnavailable) as error:
+                if isinstance(error, NotServed):
+                    self.listed.set()  # nobody can have declared anything
                 _log.warning("resync put off", why=str(error))
             self._look_at_all(EVENT_BROKER, EVENT_REPLAY)
             known = self.listed.is_set()

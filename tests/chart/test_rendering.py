@@ -217,17 +217,19 @@ def test_the_operator_learns_its_namespace_from_its_pod(objects: list[Object]) -
 
 
 def test_the_demo_runs_with_the_rights_of_the_chart(offline_helm: Helm) -> None:
-    (chart,) = [
-        role["rules"]
-        for role in of_kind(render(offline_helm), "ClusterRole")
-        if "aggregate" not in str(role["metadata"])
-    ]
-    (demo,) = [
-        role["rules"]
+    rendered = render(offline_helm)
+    demo = {
+        (role["kind"], role["metadata"]["name"]): role["rules"]
         for role in yaml.safe_load_all(ACCESS.read_text())
-        if role["kind"] == "ClusterRole" and role["metadata"]["name"] == "eatool-operator"
-    ]
-    assert sorted(demo, key=str) == sorted(chart, key=str)
+        if role["kind"] in {"ClusterRole", "Role"}
+    }
+    for kind, name in (("ClusterRole", "eatool-operator"), ("Role", "eatool-operator-platform")):
+        (chart,) = [
+            role["rules"]
+            for role in of_kind(rendered, kind)
+            if "aggregate" not in str(role["metadata"])
+        ]
+        assert sorted(demo[kind, name], key=str) == sorted(chart, key=str)
 
 
 def test_watching_some_namespaces_needs_no_cluster_role_of_the_operator(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import signal
 import subprocess
 import time
@@ -38,7 +39,23 @@ def wait_until_gone(home: Path) -> None:
         time.sleep(0.05)
 
 
-@pytest.mark.usefixtures("binaries")
+def assert_the_truth_about_brokers(output: str) -> None:
+    """Four times ``kubectl get eventbrokers``: before, dead, dead and far behind, after."""
+    rows = re.findall(r"^  (mosquitto|solace) +(?:mqtt|solace) +(.*)$", output, re.MULTILINE)
+    told = [(name, row.split()[:4]) for name, row in rows]
+    alive = ["True", "True", "closed", "0"]
+    assert [row for name, row in told if name == "mosquitto"] == [alive] * 4
+    before, dead, later, after = (row for name, row in told if name == "solace")
+    assert before == after == alive
+    for row, lag in ((dead, "3"), (later, "205")):
+        assert row[:2] == ["False", "False"]
+        assert row[2] in {"open", "half_open"}
+        assert row[3] == lag
+    assert "Published=False  Pending: Waiting for solace" in output
+    assert "Published=True  Acknowledged: Acknowledged by mosquitto, solace" in output
+
+
+@pytest.mark.usefixtures("binaries", "solace_client_library")
 def test_it_holds_is_kept_and_stops(start_demo: StartDemo, home: Path) -> None:
     demo = start_demo("--keep", "--directory", str(home))
     output, _ = demo.communicate(timeout=200)
@@ -54,8 +71,9 @@ def test_it_holds_is_kept_and_stops(start_demo: StartDemo, home: Path) -> None:
         "none waits now",
     ):
         assert told in " ".join(output.split()) or told in output
+    assert_the_truth_about_brokers(output)
 
-    assert len(processes_in(home)) == 4
+    assert len(processes_in(home)) == 5
     done = subprocess.run(
         ["bash", "-c", f"source {home}/environment && kubectl get ea -o name && eatool get apps"],
         capture_output=True,

@@ -6,6 +6,7 @@ from collections import defaultdict
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
+from eatool.demo.listening import Listeners
 from eatool.demo.subscriber import Received
 from eatool.domain.kinds import upcast
 from eatool.store.port import RecordedEvent
@@ -34,25 +35,45 @@ def read_log(store_url: str) -> list[RecordedEvent]:
 
 
 def compare(
-    recorded: Sequence[RecordedEvent], received: Sequence[Received], expected: int
+    recorded: Sequence[RecordedEvent], brokers: Iterable[Listeners], expected: int
 ) -> Iterator[Verdict]:
     """The log beside what arrived; ``expected`` is the number of events the story calls for."""
     yield Verdict(
         len(recorded) == expected,
         f"the log holds {len(recorded)} events, {expected} were called for",
     )
-    ids = [str(event.event_id) for event in recorded]
-    arrived = {message.event_id for message in received}
-    yield Verdict(set(ids) <= arrived, f"{len(arrived & set(ids))} of {len(ids)} were delivered")
-    yield Verdict(arrived <= set(ids), "nothing was delivered that is not in the log")
-    repeats = len(received) - len(arrived)
-    yield Verdict(
-        in_order(received), f"each entity's events arrived in order ({repeats} repeated deliveries)"
-    )
     positions = [event.position for event in recorded]
     yield Verdict(
         positions == list(range(1, len(positions) + 1)), "positions in the log have no gap"
     )
+    for each in brokers:
+        yield from delivered(recorded, each.everything.received, each.broker.name)
+        yield only_applications(each)
+
+
+def delivered(
+    recorded: Sequence[RecordedEvent], received: Sequence[Received], broker: str
+) -> Iterator[Verdict]:
+    """All of the log, nothing else, in order."""
+    ids = {str(event.event_id) for event in recorded}
+    arrived = {message.event_id for message in received}
+    told = f"{broker}: {len(arrived & ids)} of {len(ids)} were delivered"
+    if unknown := arrived - ids:
+        told += f", and {len(unknown)} that are not in the log"
+    yield Verdict(arrived == ids, told)
+    repeats = len(received) - len(arrived)
+    yield Verdict(
+        in_order(received),
+        f"{broker}: each entity's events arrived in order ({repeats} repeated deliveries)",
+    )
+
+
+def only_applications(listeners: Listeners) -> Verdict:
+    """A subscription to one type of entity brings exactly its events."""
+    found = {each.event_id for each in listeners.applications.received}
+    name = listeners.broker.name
+    told = f"{name}: the subscriber of applications got their {len(found)} events, no others"
+    return Verdict(found == listeners.ids_of_applications, told)
 
 
 def in_order(received: Iterable[Received]) -> bool:

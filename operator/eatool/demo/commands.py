@@ -41,7 +41,7 @@ class Kubectl:
 
     def show(self, *arguments: str, refused: bool = False) -> Answer:
         """Print the command, then run it; with ``refused`` it is its failure that is expected."""
-        self.tell.command(["kubectl", *arguments], self.user)
+        self.tell.command(["kubectl", *arguments], f"as {self.user}")
         return self.quietly(*arguments, refused=refused)
 
     def quietly(self, *arguments: str, refused: bool = False) -> Answer:

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import closing
 
 from eatool.demo.checking import Verdict, by_whom, compare, read_log
 from eatool.demo.commands import Eatool
+from eatool.demo.listening import listen
 from eatool.demo.parts import Parts
 from eatool.demo.places import Material
-from eatool.demo.subscriber import Received, Subscriber
 from eatool.demo.telling import Teller
 
 _REFUSED = 1  # exit status of `eatool apply`
@@ -39,44 +40,40 @@ class ManifestStory:
         """Everything from the start of the broker to the last check."""
         self._tell.chapter("Parts, all on loopback, all in " + str(self._parts.home.directory))
         with self._tell.waiting("starting the broker"):
-            self._parts.start_broker()
-        self._tell.say(f"MQTT broker      {self._parts.broker.name}, {self._parts.broker.url}")
+            self._parts.start_broker(self._parts.mqtt)
+        self._tell.say(f"MQTT broker      {self._parts.mqtt.product}, {self._parts.mqtt.url}")
         variables = {
             "EATOOL_STORE_URL": self._parts.home.store_url,
-            "EATOOL_BROKER_URL": self._parts.broker.url,
+            "EATOOL_BROKER_URL": self._parts.mqtt.url,
         }
         self._eatool = Eatool(self._tell, variables)
-        subscriber = Subscriber(self._parts.broker.port)
-        try:
-            landscape = self._apply(subscriber)
-            self._edit(subscriber, landscape)
+        with closing(listen(self._parts.mqtt)) as self._listeners:
+            landscape = self._apply()
+            self._edit(landscape)
             self._refusals()
-            self._delete(subscriber, landscape + _EDIT_EVENTS)
+            self._delete(landscape + _EDIT_EVENTS)
             self._look_back()
-            received = subscriber.received
-        finally:
-            subscriber.close()
-        return list(self._verdicts(received, landscape))
+            return list(self._verdicts(landscape))
 
-    def _apply(self, subscriber: Subscriber) -> int:
+    def _apply(self) -> int:
         self._tell.chapter("A landscape, all kinds in one directory, in no order")
         landscape = str(self._material.landscape)
         answer = self._eatool.show("apply", "-f", landscape, "--actor", "ada", "--publish")
         self._tell.output(answer.output)
         self._tell.output(answer.errors.splitlines()[-1])  # how far it is published
         count = len(list(self._material.landscape.glob("*.yaml")))
-        self._tell.messages(subscriber.news(count), limit=8)
+        self._show_news(count)
         self._tell.say("Once more, and nothing is new:")
         answer = self._eatool.show("apply", "-f", landscape, "--actor", "ada", "--publish")
         self._tell.output(answer.output.splitlines()[-1])
         return count
 
-    def _edit(self, subscriber: Subscriber, before: int) -> None:
+    def _edit(self, before: int) -> None:
         self._tell.chapter("An edit by somebody else: one change, several events")
         edit = str(self._material.edits / "good-retire-mainframe.yaml")
         answer = self._eatool.show("apply", "-f", edit, "--actor", "ben", "--publish")
         self._tell.output(answer.output)
-        self._tell.messages(subscriber.news(before + _EDIT_EVENTS))
+        self._show_news(before + _EDIT_EVENTS)
 
     def _refusals(self) -> None:
         self._tell.chapter("Two edits that are refused")
@@ -86,7 +83,7 @@ class ManifestStory:
             answer = self._eatool.show("apply", "-f", str(manifest), expect=_REFUSED)
             self._tell.output(answer.output)
 
-    def _delete(self, subscriber: Subscriber, before: int) -> None:
+    def _delete(self, before: int) -> None:
         self._tell.chapter("A deletion that waits for the one who refers to it")
         journeys = str(self._material.landscape / "data-journeys.yaml")
         referrer = str(self._material.landscape / "data-punctuality.yaml")
@@ -94,7 +91,7 @@ class ManifestStory:
         self._tell.output(self._eatool.show("apply", "-f", journeys, *told, expect=_REFUSED).output)
         answer = self._eatool.show("apply", "-f", referrer, "-f", journeys, *told)
         self._tell.output(answer.output)
-        self._tell.messages(subscriber.news(before + _DELETED))
+        self._show_news(before + _DELETED)
 
     def _look_back(self) -> None:
         self._tell.chapter("Who changed what, when and why")
@@ -104,9 +101,15 @@ class ManifestStory:
         for what in ("chain", "ordering"):
             self._tell.output(self._eatool.show("verify", what).output)
 
-    def _verdicts(self, received: tuple[Received, ...], landscape: int) -> Iterator[Verdict]:
+    def _show_news(self, events: int) -> None:
+        everything = self._listeners.everything
+        everything.wait(events)
+        self._tell.messages(everything.news(), everything.topics)
+
+    def _verdicts(self, landscape: int) -> Iterator[Verdict]:
         recorded = read_log(self._parts.home.store_url)
-        yield from compare(recorded, received, landscape + _EDIT_EVENTS + _DELETED)
+        self._listeners.applications.wait(len(self._listeners.ids_of_applications))
+        yield from compare(recorded, [self._listeners], landscape + _EDIT_EVENTS + _DELETED)
         who = by_whom(recorded, _EDITED)
         yield Verdict(
             who == [("ada", "declared"), *[("ben", "declared")] * _EDIT_EVENTS],
@@ -117,12 +120,12 @@ class ManifestStory:
 def next_commands(parts: Parts) -> list[str]:
     """What to type after a demo that was kept running."""
     environment = parts.home.write_environment(
-        {"EATOOL_STORE_URL": parts.home.store_url, "EATOOL_BROKER_URL": parts.broker.url}
+        {"EATOOL_STORE_URL": parts.home.store_url, "EATOOL_BROKER_URL": parts.mqtt.url}
     )
     return [
         f"source {environment}",
         "eatool get applications",
         "eatool history application ticket-shop",
         "eatool apply -f examples/edits/delete-punctuality.yaml --publish",
-        f"mosquitto_sub -p {parts.broker.port} -t 'eatool/#' -v",
+        f"mosquitto_sub -p {parts.mqtt.port} -t 'eatool/#' -v",
     ]

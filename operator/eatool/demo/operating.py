@@ -32,16 +32,14 @@ class OperatorProcess:
         """What it logs, JSON lines."""
         return self._server.log
 
-    def start(
-        self, *, kubeconfig: Path, store_url: str, broker_url: str, die_with_parent: bool
-    ) -> None:
+    def start(self, *, kubeconfig: Path, store_url: str, die_with_parent: bool) -> None:
         """Start it and wait until it is ready; :class:`DemoError` when it does not become so."""
         self.port = free_port(None)
         inherited = {name: value for name, value in os.environ.items() if "EATOOL_" not in name}
         environment = inherited | {
             "KUBECONFIG": str(kubeconfig),
             "EATOOL_STORE_URL": store_url,
-            "EATOOL_BROKER_URL": broker_url,
+            "EATOOL_NAMESPACE": "default",
             "EATOOL_HTTP_HOST": "127.0.0.1",
             "EATOOL_HTTP_PORT": str(self.port),
             "EATOOL_TRUSTED_ACTOR_ANNOTATION": "true",
@@ -143,7 +141,7 @@ class Metrics:
     def __iter__(self) -> Iterator[Sample]:
         return iter(self._samples)
 
-    def mean(self, name: str) -> float:
-        """Average of a histogram, over all series; 0 when it counted nothing."""
-        count = self.total(f"{name}_count")
-        return self.total(f"{name}_sum") / count if count else 0.0
+    def mean(self, name: str, **labels: str) -> float:
+        """Average of a histogram, over all series with these labels; 0 when it counted nothing."""
+        count = self.total(f"{name}_count", **labels)
+        return self.total(f"{name}_sum", **labels) / count if count else 0.0

@@ -6,22 +6,25 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
-from eatool.demo.broker import Broker
+from eatool.demo.broker import MqttBroker, find_mosquitto
 from eatool.demo.ending import raise_if_lost
+from eatool.demo.listening import DemoBroker
 from eatool.demo.operating import OperatorProcess
 from eatool.demo.places import Home
+from eatool.demo.solace import SolaceStandIn, client_library_missing
 from eatool.dev.controlplane import ControlPlane
 
 
 class Parts:
-    """Control plane, broker and operator of one demo, all in its directory.
+    """Control plane, brokers and operator of one demo, all in its directory.
 
     Unless they are to be kept, the kernel ends them with this process, however that ends.
     """
 
     def __init__(self, home: Home, *, keep: bool = False) -> None:
         self.home = home
-        self.broker = Broker(home.directory)
+        self.mqtt = MqttBroker(home.directory)
+        self.second = _second_broker(home.directory)
         self.operator = OperatorProcess(home.directory)
         self.plane = ControlPlane(
             home.directory / "kubernetes", fast=True, die_with_parent=not keep
@@ -44,11 +47,17 @@ class Parts:
     @property
     def running(self) -> bool:
         """Whether any of them runs."""
-        return self.plane.running or self.broker.running or self.operator.running
+        parts = (self.plane, self.operator, *self.brokers)
+        return any(part.running for part in parts)
 
-    def start_broker(self) -> None:
-        """Start the MQTT broker."""
-        self.broker.start(die_with_parent=not self._keep)
+    @property
+    def brokers(self) -> tuple[DemoBroker, ...]:
+        """The MQTT broker, and the second one where there is one."""
+        return (self.mqtt,) if self.second is None else (self.mqtt, self.second)
+
+    def start_broker(self, broker: DemoBroker) -> None:
+        """Start one, or start it again after it was killed."""
+        broker.start(die_with_parent=not self._keep)
         raise_if_lost()
 
     def start_plane(self) -> None:
@@ -61,7 +70,6 @@ class Parts:
         self.operator.start(
             kubeconfig=kubeconfig,
             store_url=self.home.store_url,
-            broker_url=self.broker.url,
             die_with_parent=not self._keep,
         )
         raise_if_lost()
@@ -72,5 +80,15 @@ class Parts:
 
     def stop(self) -> bool:
         """Stop what runs, dependents first; false if nothing did."""
-        stopped = [self.operator.stop(), self.plane.stop(), self.broker.stop()]
+        parts = (self.operator, self.plane, *self.brokers)
+        stopped = [part.stop() for part in parts]
         return any(stopped)
+
+
+def _second_broker(directory: Path) -> DemoBroker | None:
+    """Solace, else another Mosquitto, else none."""
+    if client_library_missing() is None:
+        return SolaceStandIn(directory)
+    if find_mosquitto() is not None:
+        return MqttBroker(directory, "second-mosquitto", lasting=True)
+    return None

@@ -26,6 +26,7 @@ class Material:
     crds: Path
     landscape: Path
     edits: Path
+    brokers: Path
     columns: Path
 
     @classmethod
@@ -38,6 +39,7 @@ class Material:
             _short(_SOURCE / "crds"),
             _short(examples / "landscape"),
             _short(examples / "edits"),
+            _short(examples / "brokers"),
             _short(Path(__file__).with_name("columns")),
         )
 

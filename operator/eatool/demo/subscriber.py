@@ -1,10 +1,12 @@
-"""Somebody who listens: what the broker delivered, as any consumer would get it."""
+"""Somebody who listens: what a broker delivered, as any consumer would get it."""
 
 from __future__ import annotations
 
 import threading
 import time
+from abc import ABC, abstractmethod
 from dataclasses import dataclass
+from uuid import uuid4
 
 import orjson
 from paho.mqtt.client import Client, MQTTMessage
@@ -12,7 +14,7 @@ from paho.mqtt.enums import CallbackAPIVersion
 
 from eatool.demo.failing import DemoError
 
-_PATIENCE = 20.0
+_PATIENCE = 30.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,24 +28,28 @@ class Received:
     event_id: str
     actor: str
 
+    @classmethod
+    def parse(cls, topic: str, payload: bytes) -> Received:
+        """Read a structured CloudEvent."""
+        body = orjson.loads(payload)
+        return cls(
+            topic=topic,
+            type=body["type"],
+            stream=body["partitionkey"],
+            sequence=int(body["sequence"]),
+            event_id=body["id"],
+            actor=body["authid"],
+        )
 
-class Subscriber:
-    """Subscribed to every event, QoS 1; works with MQTT 3.1.1 and 5 brokers."""
 
-    def __init__(self, port: int, topics: str = "eatool/#") -> None:
+class Subscriber(ABC):
+    """What one subscription brought; ``topics`` as the broker writes it."""
+
+    def __init__(self, topics: str) -> None:
+        self.topics = topics
         self._received: list[Received] = []
         self._told = 0
         self._arrived = threading.Condition()
-        self._topics = topics
-        subscribed = threading.Event()
-        self._client = Client(CallbackAPIVersion.VERSION2, client_id="demo-subscriber")
-        self._client.on_connect = self._subscribe
-        self._client.on_subscribe = lambda *_: subscribed.set()
-        self._client.on_message = self._take
-        self._client.connect("127.0.0.1", port)
-        self._client.loop_start()
-        if not subscribed.wait(_PATIENCE):
-            raise DemoError("the broker did not confirm a subscription")
 
     @property
     def received(self) -> tuple[Received, ...]:
@@ -51,38 +57,65 @@ class Subscriber:
         with self._arrived:
             return tuple(self._received)
 
-    def news(self, events: int) -> tuple[Received, ...]:
-        """Wait until so many different events arrived in all; those since the last call.
+    @property
+    def count(self) -> int:
+        """Different events so far."""
+        with self._arrived:
+            return self._different()
 
-        :class:`DemoError` when they do not.
-        """
+    def wait(self, events: int) -> None:
+        """Return when so many different events arrived in all; :class:`DemoError` if they don't."""
         deadline = time.monotonic() + _PATIENCE
         with self._arrived:
-            while (there := len({message.event_id for message in self._received})) < events:
+            while self._different() < events:
                 if not self._arrived.wait(deadline - time.monotonic()):
-                    raise DemoError(f"{there} of {events} events arrived in {_PATIENCE:.0f} s")
+                    raise DemoError(
+                        f"{self._different()} of {events} events of {self.topics} arrived "
+                        f"in {_PATIENCE:.0f} s"
+                    )
+
+    def news(self) -> tuple[Received, ...]:
+        """What came since the last call."""
+        with self._arrived:
             new = self._received[self._told :]
             self._told = len(self._received)
             return tuple(new)
+
+    @abstractmethod
+    def close(self) -> None:
+        """End the connection."""
+
+    def _take(self, topic: str, payload: bytes) -> None:
+        received = Received.parse(topic, payload)
+        with self._arrived:
+            self._received.append(received)
+            self._arrived.notify_all()
+
+    def _different(self) -> int:
+        return len({message.event_id for message in self._received})
+
+
+class MqttSubscriber(Subscriber):
+    """QoS 1; works with MQTT 3.1.1 and 5 brokers, which keep what it misses while it is away."""
+
+    def __init__(self, port: int, topics: str) -> None:
+        super().__init__(topics)
+        subscribed = threading.Event()
+        name = f"demo-{uuid4().hex[:8]}"
+        self._client = Client(CallbackAPIVersion.VERSION2, client_id=name, clean_session=False)
+        self._client.reconnect_delay_set(1, 1)
+        self._client.on_connect = lambda client, *_: client.subscribe(topics, qos=1)
+        self._client.on_subscribe = lambda *_: subscribed.set()
+        self._client.on_message = self._on_message
+        self._client.connect("127.0.0.1", port)
+        self._client.loop_start()
+        if not subscribed.wait(_PATIENCE):
+            raise DemoError("the broker did not confirm a subscription")
 
     def close(self) -> None:
         """End the connection."""
         self._client.disconnect()
         self._client.loop_stop()
 
-    def _subscribe(self, client: Client, *_: object) -> None:
-        client.subscribe(self._topics, qos=1)
-
-    def _take(self, _client: Client, _data: object, message: MQTTMessage) -> None:
-        body = orjson.loads(message.payload)
-        received = Received(
-            topic=message.topic,
-            type=body["type"],
-            stream=body["partitionkey"],
-            sequence=int(body["sequence"]),
-            event_id=body["id"],
-            actor=body["authid"],
-        )
-        with self._arrived:
-            self._received.append(received)
-            self._arrived.notify_all()
+    def _on_message(self, _client: Client, _data: object, message: MQTTMessage) -> None:
+        self._take(message.topic, bytes(message.payload))

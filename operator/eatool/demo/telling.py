@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shlex
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -15,6 +15,7 @@ from rich.text import Text
 from eatool.demo.subscriber import Received
 
 _PIPE_WIDTH = 120
+_MESSAGES = 8
 
 
 class Teller:
@@ -41,11 +42,11 @@ class Teller:
         """One line or paragraph."""
         self.console.print(Text(text, style=style))
 
-    def command(self, words: Sequence[str], who: str | None = None) -> None:
-        """A command line, and who runs it."""
+    def command(self, words: Sequence[str], comment: str = "") -> None:
+        """A command line, and what a reader should know of it."""
         line = Text().append("$ ", style="dim").append(shlex.join(words), style="cyan")
-        if who:
-            line.append(f"   # as {who}", style="dim")
+        if comment:
+            line.append(f"   # {comment}", style="dim")
         self.console.print(line)
 
     def output(self, text: str, *, style: str = "", limit: int | None = None) -> None:
@@ -57,10 +58,10 @@ class Teller:
         if len(lines) > len(shown):
             self.console.print(Text(f"  ... {len(lines) - len(shown)} more lines", style="dim"))
 
-    def messages(self, messages: Sequence[Received], *, limit: int | None = None) -> None:
-        """Messages as a subscriber got them, the last ``limit`` of them."""
-        shown = messages if limit is None else messages[-limit:]
-        self.say("As a subscriber of eatool/# receives it:")
+    def messages(self, messages: Sequence[Received], where: str) -> None:
+        """Messages as a subscriber got them, the last few of them."""
+        shown = messages[-_MESSAGES:]
+        self.say(f"As a subscriber of {where} receives it:")
         table = Table(box=None, pad_edge=False, padding=(0, 0, 0, 2))
         for heading in ("SEQ", "ACTOR", "TYPE", "TOPIC"):
             table.add_column(heading, overflow="fold", header_style="dim")
@@ -74,6 +75,15 @@ class Teller:
         self.console.print(table)
         if len(messages) > len(shown):
             self.say(f"  ... and {len(messages) - len(shown)} before these", style="dim")
+
+    def counts(self, rows: Iterable[tuple[str, str, int]]) -> None:
+        """How many events a subscriber of which broker and topics has."""
+        table = Table(box=None, pad_edge=False, padding=(0, 0, 0, 2))
+        for heading in ("BROKER", "SUBSCRIBED TO", "EVENTS"):
+            table.add_column(heading, header_style="dim")
+        for broker, topics, count in rows:
+            table.add_row(broker, topics, str(count))
+        self.console.print(table)
 
     def check(self, held: bool, claim: str) -> None:
         """One expectation and whether it held."""

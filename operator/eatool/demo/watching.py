@@ -20,6 +20,7 @@ from eatool.domain.kinds import KINDS
 _PATIENCE = 60.0
 _POLL = 0.15
 _GROUP = "/apis/eatool.io/v1alpha1"
+_PLATFORM = "/apis/platform.eatool.io/v1alpha1"
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,6 +47,11 @@ class Seen:
         """Its current spec is recorded."""
         return self.condition("Ready").get("status") == "True"
 
+    @property
+    def published(self) -> bool:
+        """Every required broker has its newest event."""
+        return self.condition("Published").get("status") == "True"
+
 
 class Objects:
     """The nine kinds of one namespace."""
@@ -66,22 +72,50 @@ class Objects:
                 )
         return found
 
+    def await_published(self, count: int) -> None:
+        """Return when so many objects say that every broker has their newest event."""
+        deadline = time.monotonic() + _PATIENCE
+        while sum(each.published for each in self.all()) < count:
+            if time.monotonic() > deadline:
+                raise DemoError(f"not all of {count} objects are Published")
+            time.sleep(_POLL)
+
     def wait(self, kind: str, name: str, until: Callable[[Seen | None], bool]) -> Seen | None:
         """One object, once it is as wanted; ``None`` when it is gone, and wanted so."""
         plural = next(entity.plural for entity in KINDS.values() if entity.kind == kind)
         path = f"{_GROUP}/namespaces/{self._namespace}/{plural}/{name}"
-        deadline = time.monotonic() + _PATIENCE
-        while True:
-            reply = self._client.request("GET", path)
-            seen = None
-            if "metadata" in reply.body and reply.body.get("kind") == kind:
-                metadata = reply.body["metadata"]
-                seen = Seen(kind, name, metadata["generation"], reply.body.get("status") or {})
-            if until(seen):
-                return seen
-            if time.monotonic() > deadline:
-                raise DemoError(f"{kind} {name} is not as expected: {seen}")
-            time.sleep(_POLL)
+        return _wait(self._client, path, kind, until)
+
+
+class EventBrokers:
+    """Declared brokers of one namespace."""
+
+    def __init__(self, client: ApiClient, namespace: str = "default") -> None:
+        self._client = client
+        self._path = f"{_PLATFORM}/namespaces/{namespace}/eventbrokers"
+
+    def wait(self, name: str, until: Callable[[Seen], bool]) -> None:
+        """Return when one is as wanted."""
+        path = f"{self._path}/{name}"
+        _wait(self._client, path, "EventBroker", lambda seen: seen is not None and until(seen))
+
+
+def _wait(
+    client: ApiClient, path: str, kind: str, until: Callable[[Seen | None], bool]
+) -> Seen | None:
+    deadline = time.monotonic() + _PATIENCE
+    while True:
+        reply = client.request("GET", path)
+        seen = None
+        if "metadata" in reply.body and reply.body.get("kind") == kind:
+            metadata = reply.body["metadata"]
+            status = reply.body.get("status") or {}
+            seen = Seen(kind, metadata["name"], metadata["generation"], status)
+        if until(seen):
+            return seen
+        if time.monotonic() > deadline:
+            raise DemoError(f"{path.rpartition('/')[2]} is not as expected: {seen}")
+        time.sleep(_POLL)
 
 
 def watch_until_ready(tell: Teller, objects: Objects, expected: int) -> float:

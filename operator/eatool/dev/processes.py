@@ -14,6 +14,7 @@ from pathlib import Path
 
 _PR_SET_PDEATHSIG = 1
 _EXECVE_SECONDS = 2.0
+_KILL_SECONDS = 5.0
 # The shell exits at once, so init adopts and reaps the server: nothing of it hangs on us.
 _DETACH = '"$@" >"$0" 2>&1 </dev/null & echo $!'
 
@@ -76,14 +77,21 @@ class Server:
 
     def stop(self, patience: float) -> bool:
         """Ask it to end, insist after `patience` seconds; False if it did not run."""
+        return self._end(patience, signal.SIGTERM, signal.SIGKILL)
+
+    def kill(self) -> bool:
+        """`kill -9`, without a chance to tidy up; False if it did not run."""
+        return self._end(_KILL_SECONDS, signal.SIGKILL)
+
+    def _end(self, patience: float, *signals: signal.Signals) -> bool:
         descriptor = self._open()
         try:
             if descriptor is None:
                 return False
-            signal.pidfd_send_signal(descriptor, signal.SIGTERM)
-            if not _ended(descriptor, patience):
-                signal.pidfd_send_signal(descriptor, signal.SIGKILL)
-                _ended(descriptor, patience)
+            for number in signals:
+                signal.pidfd_send_signal(descriptor, number)
+                if _ended(descriptor, patience):
+                    break
             return True
         finally:
             if descriptor is not None:

@@ -62,3 +62,23 @@ def test_two_suspects_prove_nothing_about_either() -> None:
     suspects.accuse("a")
     suspects.accuse("b")
     assert not suspects.unproven
+
+
+def test_after_a_silence_a_quiet_session_is_no_evidence() -> None:
+    suspects = Suspects(2)
+    suspects.accuse("a", silent=True)
+    assert not suspects.unproven
+    suspects.acknowledged("b")
+    assert suspects.accuse("a", silent=True)
+
+
+def test_an_acquittal_starts_all_counts_anew() -> None:
+    suspects = Suspects(3)
+    suspects.accuse("a")
+    suspects.acknowledged("c")
+    suspects.accuse("a")
+    suspects.accuse("b")
+    suspects.acknowledged("b")
+    assert not suspects.accuse("a"), "the broker breaks on innocent events too"
+    suspects.acknowledged("c")
+    assert suspects.accuse("a")

@@ -11,15 +11,16 @@ from __future__ import annotations
 import asyncio
 import random
 import time
-from collections import deque
 from collections.abc import Callable, Collection
 from functools import partial
+from typing import Final
 
 from eatool.publishing.answers import error_of, failed, unencodable
 from eatool.publishing.backlog import Backlog
 from eatool.publishing.breaker import CircuitBreaker
 from eatool.publishing.cloudevents import Encoder
 from eatool.publishing.flights import Flight, Flights
+from eatool.publishing.lineup import Lineup
 from eatool.publishing.observer import Observer
 from eatool.publishing.options import RelayOptions
 from eatool.publishing.port import (
@@ -27,11 +28,16 @@ from eatool.publishing.port import (
     Publisher,
     PublishError,
     SessionLost,
+    SessionSilent,
     TransientPublishError,
 )
 from eatool.publishing.suspects import Suspects
 from eatool.publishing.throttle import Throttle
 from eatool.store.encoding import StoredEvent
+
+#: One event may wait for its answer so many times longer than all of them, while others are
+#: answered: a slow broker with a full window is no dead one.
+_PATIENCE: Final = 4
 
 
 class Dispatcher:
@@ -61,18 +67,17 @@ class Dispatcher:
         self._loop = asyncio.get_running_loop()
         self._publisher: Publisher | None = None
         self.backlog = Backlog(options.page)
-        self._ready: deque[str] = deque()
         self._flights = Flights()
+        self._suspects = Suspects(options.max_disconnects)
+        self._lineup = Lineup(self.backlog, self._flights, self._suspects)
         self._attempts: dict[str, int] = {}
-        self._held_back: set[int] = set()
-        self._blocked: set[str] = set()
         self._throttle = Throttle(
             breaker, options, clock=clock, retry=self._resume, go_on=self.pump
         )
-        self._suspects = Suspects(options.max_disconnects)
-        self._attached_at = 0.0
+        self._attached_at = self._answered_at = 0.0
         self._quiet_timer: asyncio.TimerHandle | None = None
         self._session_told = False
+        self._silence: SessionSilent | None = None
         self._pump_scheduled = False
         self._stopping = False
         self.landed = asyncio.Event()
@@ -82,12 +87,12 @@ class Dispatcher:
     def offer(self, event: StoredEvent) -> None:
         """Queue one event behind those of its stream; call :meth:`pump` after a batch."""
         if self.backlog.add(event):
-            self._ready.append(event.stream_id)
+            self._lineup.append(event.stream_id)
 
     def take(self, stream_id: str) -> list[StoredEvent]:
         """Remove and return everything queued of one stream (nothing of it is in flight)."""
         self._attempts.pop(stream_id, None)
-        self._blocked.discard(stream_id)
+        self._lineup.forget(stream_id)
         self._suspects.forget(stream_id)
         return self.backlog.take(stream_id)
 
@@ -96,16 +101,13 @@ class Dispatcher:
         for stream_id in self.backlog.streams_of(partitions):
             self._flights.forget(stream_id)
             self.take(stream_id)
-        self._ready = deque(key for key in self._ready if key in self.backlog)
-        self._held_back.difference_update(partitions)
+        self._lineup.drop(partitions)
         if not self._flights:
             self.landed.set()
 
     def hold_back(self, partitions: Collection[int]) -> None:
         """Send nothing more of exactly these partitions."""
-        released = self._held_back - set(partitions)
-        self._held_back = set(partitions)
-        if released:
+        if self._lineup.hold_back(partitions):
             self._resume()
 
     # -- the session -------------------------------------------------------------------------
@@ -115,7 +117,13 @@ class Dispatcher:
         self._publisher = publisher
         self._attached_at = self._clock()
         self._session_told = False
+        self._silence = None
         self._resume()
+
+    def silent(self, silence: SessionSilent) -> None:
+        """The session answers nothing any more; send nothing until it is closed."""
+        self._silence = silence
+        self.detach()
 
     def detach(self) -> None:
         """Stop sending; the session's close ends what is in flight."""
@@ -136,10 +144,13 @@ class Dispatcher:
         """Nothing of the partition is in flight."""
         return self._flights.of(partition) == 0
 
-    def oldest_flight(self) -> float:
-        """Seconds since the oldest unanswered event was handed over; 0 when there is none."""
-        oldest = self._flights.oldest
-        return 0.0 if oldest is None else self._clock() - oldest.sent_at
+    def is_silent(self, limit: float) -> bool:
+        """Nothing was answered for ``limit`` seconds, or one event not for much longer."""
+        oldest, now = self._flights.oldest, self._clock()
+        if oldest is None:
+            return False
+        waited = now - oldest.sent_at
+        return min(waited, now - self._answered_at) > limit or waited > _PATIENCE * limit
 
     # -- sending -----------------------------------------------------------------------------
 
@@ -147,26 +158,23 @@ class Dispatcher:
         """Send as much as circuit and window allow."""
         self._pump_scheduled = False
         publisher = self._publisher
-        if publisher is None or self._stopping or not self._ready:
+        if publisher is None or self._stopping or not self._lineup:
             return
-        ready, flights = self._ready, self._flights
+        flights = self._flights
         limit = self._throttle.limit(len(flights))
         if limit == 0 or not self._may_send():
             return
         if self._suspects and self._suspects.any_of(flights):
             return  # it is alone, so that it is clear what it does to the session
-        while ready and len(flights) < limit and self._publisher is publisher:
-            stream_id = ready.popleft()
-            event = self.backlog.head(stream_id)
-            if event is None or stream_id in flights or stream_id in self._blocked:
-                continue
-            if event.partition in self._held_back:
-                continue
-            if stream_id in self._suspects:
+        while len(flights) < limit and self._publisher is publisher:
+            event = self._lineup.next()
+            if event is None:
+                return
+            if event.stream_id in self._suspects:
                 if self._quiet_first():
                     continue
                 if flights:
-                    ready.appendleft(stream_id)
+                    self._lineup.put_first(event.stream_id)
                 else:
                     self._send(publisher, event)
                 return
@@ -189,7 +197,7 @@ class Dispatcher:
         self._resume()
 
     def _resume(self) -> None:
-        self._make_all_ready()
+        self._lineup.renew()
         self.pump()
 
     def _send(self, publisher: Publisher, event: StoredEvent) -> None:
@@ -213,6 +221,7 @@ class Dispatcher:
         alone = len(self._flights) == 1
         if not self._flights.land(flight):
             return  # the partition was lost meanwhile
+        self._answered_at = self._clock()
         if error is None:
             self._acknowledged(flight)
         elif isinstance(error, SessionLost):
@@ -228,7 +237,8 @@ class Dispatcher:
     def _acknowledged(self, flight: Flight) -> None:
         event = flight.event
         if self.backlog.finish(event.stream_id):
-            self._ready.append(event.stream_id)
+            self._lineup.append(event.stream_id)
+        self._lineup.acknowledged(event.stream_id)
         if self._attempts:
             self._attempts.pop(event.stream_id, None)
         if self._suspects:
@@ -241,20 +251,29 @@ class Dispatcher:
 
     def _session_lost(self, event: StoredEvent, error: SessionLost, *, alone: bool) -> None:
         # The circuit hears of it once, from the session, not once per event in flight.
-        ended_by_broker = self._publisher is not None
+        ended = error if self._publisher is not None else self._silence
         self.detach()
-        if not self._session_told:
-            self._session_told = True
-            self._observer.failed("session")
-            if alone and ended_by_broker and self._suspects.accuse(event.stream_id):
-                reason = f"each time it was sent alone the session ended: {error}"
-                self._give_up(event, "permanent", reason, self._options.max_disconnects)
+        if self._session_told:
+            return
+        self._session_told = True
+        self._observer.failed("session")
+        if alone and ended is not None:  # else we ended it ourselves
+            self._accuse(event, ended)
+
+    def _accuse(self, event: StoredEvent, ended: SessionLost) -> None:
+        self._lineup.set_back(event.stream_id)
+        silent = isinstance(ended, SessionSilent)
+        if self._suspects.accuse(event.stream_id, silent=silent):
+            what = "fell silent" if silent else "ended"
+            reason = f"each time it was sent alone the session {what}: {ended}"
+            self._give_up(event, "permanent", reason, self._options.max_disconnects)
 
     def _failed(self, event: StoredEvent, error: PublishError) -> None:
         if isinstance(error, TransientPublishError):
             self._observer.failed("transient")
             self._breaker.failure()
-            self._ready.appendleft(event.stream_id)
+            self._lineup.set_back(event.stream_id)
+            self._lineup.append(event.stream_id)
         else:
             self._count_attempt(event, error)
 
@@ -272,24 +291,15 @@ class Dispatcher:
         self._loop.call_later(delay, self._again, event.stream_id)
 
     def _give_up(self, event: StoredEvent, kind: str, reason: str, attempts: int) -> None:
-        self._blocked.add(event.stream_id)  # until it is taken away
+        self._lineup.block(event.stream_id)  # until it is taken away
         if self._refused(event, reason, attempts):
             self._observer.given_up(event, kind)
             return
-        self._blocked.discard(event.stream_id)
+        self._lineup.release(event.stream_id)
         # Too many streams are parked already: that is no longer one event's fault.
         self._breaker.trip()
-        self._ready.appendleft(event.stream_id)
+        self._lineup.put_first(event.stream_id)
 
     def _again(self, stream_id: str) -> None:
-        self._ready.append(stream_id)
+        self._lineup.append(stream_id)
         self.pump()
-
-    def _make_all_ready(self) -> None:
-        """Line up every stream by the position of its next event: the head message first."""
-        flights, blocked = self._flights, self._blocked
-        waiting = (key for key in self.backlog if key not in flights and key not in blocked)
-        self._ready = deque(sorted(waiting, key=self._place))
-
-    def _place(self, stream_id: str) -> tuple[bool, int]:
-        return stream_id in self._suspects, self.backlog.place(stream_id)

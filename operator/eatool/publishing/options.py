@@ -18,11 +18,12 @@ class RelayOptions:
         page: events read from the log at once; at most two pages wait in memory.
         lease: how long a dead relay keeps its partitions; renewed at a third of it.
         flush_interval: pause between checkpoint writes while events flow.
-        ack_timeout: a session whose oldest message waits longer for its answer is given up.
+        ack_timeout: a session that answers nothing for so long, or one message for four times as
+            long, is given up.
         max_attempts: refusals by the broker before a stream is parked.
-        max_disconnects: sessions that end while one event is alone in flight before its stream
-            is parked; in between others must pass, or a session live for ``quiet`` seconds
-            without it.
+        max_disconnects: sessions that end or fall silent while one event is alone in flight
+            before its stream is parked; in between others must pass, or, unless silent, a session
+            live for ``quiet`` seconds without it.
         max_parked: parked streams beyond which the destination counts as broken instead.
         poll_min, poll_max: how often the log is looked at when nothing wakes the relay.
         grace: how long a stop waits for outstanding acknowledgements.

@@ -69,6 +69,10 @@ class SessionLost(TransientPublishError):
     """The session is gone or could not be opened; whatever was outstanding is unconfirmed."""
 
 
+class SessionSilent(SessionLost):
+    """The session answers nothing any more, although nobody has ended it."""
+
+
 class PermanentPublishError(PublishError):
     """Too large, not authorised, refused topic: this event will not pass as it is."""
 

@@ -15,6 +15,7 @@ from eatool.publishing.port import (
     PublisherFactory,
     PublishError,
     SessionLost,
+    SessionSilent,
 )
 
 _log = logging.getLogger(__name__)
@@ -81,8 +82,10 @@ class SessionKeeper:
                 done, _ = await asyncio.wait((watch,), timeout=min(1.0, self._ack_timeout / 4))
                 if done:
                     return watch.result()
-                if self._dispatcher.oldest_flight() > self._ack_timeout:
-                    return SessionLost(f"no acknowledgement within {self._ack_timeout:g} s")
+                if self._dispatcher.is_silent(self._ack_timeout):
+                    silence = SessionSilent(f"no acknowledgement within {self._ack_timeout:g} s")
+                    self._dispatcher.silent(silence)
+                    return silence
         finally:
             watch.cancel()
 

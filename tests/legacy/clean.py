@@ -174,7 +174,7 @@ class Clean:
             "protocol": self._chance.choice(("https", "grpc", "kafka")),
             "endpoint": f"https://api.shop.example/{index}",
             "specification_url": self._maybe(f"https://docs.shop.example/{index}.yaml"),
-            "version": self._chance.choice(("v1", "2.3.0", "1e3", None))
+            "version": self._chance.choice(("v1", "2.3.0", "3.10", None))
             if index % 7
             else "1.0.0-rc.1",
             "authentication_method": self._maybe("oauth2"),

@@ -65,7 +65,11 @@ def _discover() -> list[EntityKind]:
 KINDS: Mapping[str, EntityKind] = index_kinds(_discover())
 _BY_KIND = {kind.kind: kind for kind in KINDS.values()}
 _EVENT_TYPES = index_events(KINDS.values())
-_VERSIONS = {event.__name__: event.schema_version for _, event in _EVENT_TYPES.values()}
+#: Newest versions of events that are about the registry itself, not about one of its entities.
+_REGISTRY_EVENTS = {"RolloutPhaseChanged": 1}
+_VERSIONS = _REGISTRY_EVENTS | {
+    event.__name__: event.schema_version for _, event in _EVENT_TYPES.values()
+}
 _UPCASTERS = UpcasterChain((step for kind in KINDS.values() for step in kind.upcasters), _VERSIONS)
 _DOWNCASTERS = DowncasterChain(
     (step for kind in KINDS.values() for step in kind.downcasters), _VERSIONS

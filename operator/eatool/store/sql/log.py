@@ -136,6 +136,19 @@ class SqlEventStore:
                 return outcomes
         raise StoreUnavailable(f"the database gave up the transaction {_ATTEMPTS} times")
 
+    @contextmanager
+    def transaction(self) -> Iterator[Connection]:
+        """A transaction for other tables of this database, in turn with this process's appends.
+
+        Commits at the end of the block, unless it raises. What the database does wrong is raised
+        as a :class:`~eatool.store.port.StoreError`.
+        """
+        try:
+            with self._writer, self.engine.begin() as connection:
+                yield connection
+        except self._errors.types as error:
+            raise self._errors.translate(error) from error
+
     def append_in(self, connection: Connection, *appends: Append) -> Appended:
         """Join the caller's transaction, as its last statement before commit.
 

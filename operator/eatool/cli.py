@@ -14,6 +14,7 @@ from eatool import __version__
 COMMANDS: Mapping[str, tuple[str, str]] = {
     "apply": ("eatool.manifests.cli:apply", "Record manifests without a cluster."),
     "asyncapi": ("eatool.contract.cli:asyncapi", "Describe the published events to consumers."),
+    "commands": ("eatool.commands.cli:commands", "See and unblock queued changes."),
     "crds": ("eatool.kube.schema.cli:crds", "Generate the CRDs and what goes with them."),
     "demo": ("eatool.demo.cli:demo", "Show the whole way of a change, on real parts."),
     "dev": ("eatool.dev.cli:dev", "Run a local Kubernetes API."),

@@ -187,14 +187,16 @@ DECLARED: Final[dict[Column, dict[Feature, Capability]]] = {
             supported=False,
             observed="delivered to web/shop/x",
             reason="RabbitMQ separates levels with dots inside and makes slashes of all of them "
-            "on the way out: an entity named `web.shop` arrives one level deeper.",
+            "on the way out: an entity named `web.shop` arrives one level deeper. Set "
+            "`encodeDots`.",
         ),
         Feature.TOO_LARGE: Capability(
             supported=False,
             observed="no answer",
             reason="Over `max_message_size` (128 MiB by default) it neither acknowledges nor "
-            "refuses, and answers nothing on that connection any more. The relay opens a new one, "
-            "begins with the same event, and all publishing stands still: set `max_packet_size`.",
+            "refuses, and answers nothing on that connection any more. The relay opens a new one "
+            "and begins with other events; the stream parks after three tries of 30 seconds. Set "
+            "`max_packet_size`.",
         ),
         Feature.PASSWORD: _BAD_PASSWORD,
         Feature.FORBIDDEN: _CLOSED_FORBIDDEN,
@@ -214,7 +216,7 @@ DECLARED: Final[dict[Column, dict[Feature, Capability]]] = {
             supported=False,
             observed="connection closed",
             reason="NATS 2.9 takes no dots and spaces in topics, its own separators: entities with "
-            "dots in their names park.",
+            "dots in their names park. Set `encodeDots`.",
         ),
         Feature.TOPIC_LONGEST: Capability(
             supported=False,

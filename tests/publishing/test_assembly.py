@@ -114,6 +114,16 @@ def test_everything_of_mqtt(tmp_path: Path, certificates: Certificates) -> None:
     )
 
 
+def test_dots_of_names_are_encoded_on_request(put_together: Any, store: MemoryEventStore) -> None:
+    Writer(store).write(["application/shop/web.shop"])
+    (event,) = store.read_stored()
+    plain, encoded = put_together(), put_together(mqtt={"encodeDots": True})
+    assert plain.encoder(event).topic.endswith("/web.shop")
+    assert encoded.encoder(event).topic.endswith("/web%2Eshop")
+    with pytest.raises(SpecProblem, match=r"^spec\.topicTemplate: .* has a dot"):
+        put_together(mqtt={"encodeDots": True}, topicTemplate="a.b/{entity_id}")
+
+
 def test_everything_of_solace(tmp_path: Path) -> None:
     spec = broker(
         **{

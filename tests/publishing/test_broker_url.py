@@ -16,7 +16,7 @@ from eatool.publishing.problems import SpecProblem
 def test_url_with_everything(certificates: Certificates) -> None:
     spec, secrets = parse_broker_url(
         "mqtts://us%40er:p%2Fw@broker.example?version=3.1.1&qos=2&client_id=me&keepalive=30"
-        f"&max_packet_size=1000&retain=true&ca={certificates.ca}&cert={certificates.client}"
+        f"&max_packet_size=1000&retain=true&encode_dots=true&ca={certificates.ca}&cert={certificates.client}"
         f"&key={certificates.client_key}&server_name=inner&topic=a/{{entity_id}}&window=7"
     )
     assert spec == EventBrokerSpec.model_validate({
@@ -30,7 +30,7 @@ def test_url_with_everything(certificates: Certificates) -> None:
         "credentials": {"basic": {"name": "login"}},
         "mqtt": {
             "version": "3.1.1", "qos": 2, "clientId": "me", "keepAliveSeconds": 30,
-            "maxPacketSize": 1000, "retain": True,
+            "maxPacketSize": 1000, "retain": True, "encodeDots": True,
         },
         "topicTemplate": "a/{entity_id}",
         "window": 7,

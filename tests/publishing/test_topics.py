@@ -29,10 +29,20 @@ def test_levels_survive_the_round_trip_and_stay_one_level(value: str) -> None:
     assert not set(level) & set("/+#*>\0")
     assert not level.startswith("$")
     level.encode()
+    without_dots = encode_level(value, dots=True)
+    assert decode_level(without_dots) == value
+    assert not set(without_dots) & set("/+#*>\0.")
 
 
 def test_kubernetes_names_pass_unchanged() -> None:
     assert encode_level("my-app.v2") == "my-app.v2"
+
+
+def test_dots_in_values_are_encoded_when_asked_for() -> None:
+    template = TopicTemplate("e/{env}/{entity_id}", env="a.b", encode_dots=True)
+    assert template.topic(EntityRef("t", "n", "web.shop"), "E.v1") == "e/a%2Eb/web%2Eshop"
+    with pytest.raises(TopicTemplateError, match=r"'r/2026\.11/\{entity_id\}' has a dot"):
+        TopicTemplate("{entity_id}", prefix="r/2026.11", encode_dots=True)
 
 
 def test_default_template() -> None:

@@ -148,7 +148,11 @@ def fingerprint(
 def _encoder(spec: EventBrokerSpec, environment: str, *, prefix: str = "") -> CloudEventsEncoder:
     try:
         template = TopicTemplate(
-            spec.topic_template or DEFAULT_TEMPLATE, environment, _LIMITS[spec.type], prefix
+            spec.topic_template or DEFAULT_TEMPLATE,
+            environment,
+            _LIMITS[spec.type],
+            prefix,
+            encode_dots=bool(spec.mqtt and spec.mqtt.encode_dots),
         )
     except TopicTemplateError as error:
         raise SpecProblem("spec.topicTemplate", "InvalidTopicTemplate", str(error)) from None

@@ -44,6 +44,7 @@ _PARAMETERS: Final[dict[str, tuple[tuple[str, ...], Callable[[str], Any]]]] = {
     "keepalive": (("mqtt", "keepAliveSeconds"), _number),
     "session_expiry": (("mqtt", "sessionExpirySeconds"), _number),
     "max_packet_size": (("mqtt", "maxPacketSize"), _number),
+    "encode_dots": (("mqtt", "encodeDots"), _flag),
     "vpn": (("solace", "messageVpn"), str),
     "client_name": (("solace", "clientName"), str),
     "delivery_mode": (("solace", "deliveryMode"), str),

@@ -3,7 +3,9 @@
 Sanitising is percent-encoding of exactly the characters that brokers give a meaning to
 (``/ + # * >``), of ``%`` itself, of control characters, of surrogates and of a leading ``$``
 (topics that start with it belong to the broker). Everything else, Unicode included, stays
-readable, and :func:`decode_level` gives the original back. Kubernetes names pass unchanged.
+readable, and :func:`decode_level` gives the original back. Kubernetes names pass unchanged, dots
+included, unless the template is told to encode those as well: some brokers separate levels with
+dots inside.
 """
 
 from __future__ import annotations
@@ -39,6 +41,7 @@ MQTT_LIMITS: Final = TopicLimits(65_535)
 SOLACE_LIMITS: Final = TopicLimits(250, 128)
 
 _UNSAFE = re.compile(r"[/+#*>%\x00-\x1f\x7f-\x9f\ud800-\udfff\ufffe\uffff]|^\$")
+_UNSAFE_OR_DOT = re.compile(rf"{_UNSAFE.pattern}|\.")
 _WILDCARDS = re.compile(r"[+#*>\x00-\x1f\x7f-\x9f]")
 
 
@@ -50,9 +53,12 @@ class TopicTooLong(PermanentPublishError):
     """The topic of this event exceeds the limit of its protocol."""
 
 
-def encode_level(value: str) -> str:
-    """Make ``value`` one topic level; UTF-8 percent-encoding, upper-case hex."""
-    return _UNSAFE.sub(_percent, value)
+def encode_level(value: str, *, dots: bool = False) -> str:
+    """Make ``value`` one topic level; UTF-8 percent-encoding, upper-case hex.
+
+    ``dots``: encode them as well.
+    """
+    return (_UNSAFE_OR_DOT if dots else _UNSAFE).sub(_percent, value)
 
 
 def decode_level(level: str) -> str:
@@ -74,13 +80,15 @@ class TopicTemplate:
     levels, a leading ``$``, more levels than ``limits`` allow, and a template that names neither
     entity nor event type.
 
-    ``prefix``: levels before the template, without placeholders; empty = none.
+    ``prefix``: levels before the template, without placeholders; empty = none. ``encode_dots``:
+    in values; outside of them none is allowed then.
     """
 
     template: str = DEFAULT_TEMPLATE
     env: str = "dev"
     limits: TopicLimits = MQTT_LIMITS
     prefix: str = ""
+    encode_dots: bool = False
     _render: str = field(init=False, repr=False)
 
     def __post_init__(self) -> None:
@@ -90,24 +98,31 @@ class TopicTemplate:
             raise TopicTemplateError(f"topic prefix {self.prefix!r} must not have placeholders")
         whole = f"{self.prefix}/{self.template}" if self.prefix else self.template
         _check_literal(whole, self.limits)
+        if self.encode_dots and "." in whole:
+            raise TopicTemplateError(
+                f"topic template {whole!r} has a dot; only dots in values are encoded"
+            )
         # A literal ``%`` in the template stays as written; only values are encoded.
-        env = encode_level(self.env).replace("{", "{{").replace("}", "}}")
+        env = self._level(self.env).replace("{", "{{").replace("}", "}}")
         object.__setattr__(self, "_render", whole.replace("{env}", env))
 
     def topic(self, ref: EntityRef, versioned_type: str) -> str:
         """Topic of one event; :class:`TopicTooLong` when it exceeds the limit in UTF-8."""
         name, version = _type_levels(versioned_type)
         topic = self._render.format(
-            namespace=encode_level(ref.namespace),
-            entity_type=encode_level(ref.aggregate_type),
+            namespace=self._level(ref.namespace),
+            entity_type=self._level(ref.aggregate_type),
             event_type=name,
             event_version=version,
-            entity_id=encode_level(ref.name),
+            entity_id=self._level(ref.name),
         )
         size = len(topic) if topic.isascii() else len(topic.encode())
         if size > self.limits.max_bytes:
             raise TopicTooLong(f"topic is {size} bytes long, the limit is {self.limits.max_bytes}")
         return topic
+
+    def _level(self, value: str) -> str:
+        return encode_level(value, dots=self.encode_dots)
 
 
 @lru_cache(maxsize=1024)

@@ -103,6 +103,11 @@ class MqttSpec(SpecObject):
     retain: Flag | None = Field(
         None, description="Let the broker keep the newest event of each topic; default false."
     )
+    encode_dots: Flag | None = Field(
+        None,
+        description="Write dots in names as %2E in topics, for brokers that separate levels with "
+        "dots inside, such as RabbitMQ and NATS; default false.",
+    )
     max_packet_size: Annotated[int, Strict(), Field(ge=256, le=268_435_460)] | None = Field(
         None, description="Own limit in bytes, for MQTT 3.1.1 brokers that do not tell theirs."
     )

@@ -179,10 +179,10 @@ def test_the_circuit_is_a_state_set(metrics: PrometheusMetrics) -> None:
             for state in CircuitState
         }
 
-    assert states() == {"closed": 1, "half-open": 0, "open": 0}
+    assert states() == {"closed": 1, "half_open": 0, "open": 0}
     metrics.circuit("mqtt", CircuitState.OPEN)
     metrics.circuit("mqtt", CircuitState.OPEN)
-    assert states() == {"closed": 0, "half-open": 0, "open": 1}
+    assert states() == {"closed": 0, "half_open": 0, "open": 1}
     name = 'eatool_circuit_transitions_total{broker="mqtt",state="open"}'
     assert series(metrics)[name] == 1, "reporting the same state again is no transition"
 

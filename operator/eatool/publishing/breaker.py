@@ -21,7 +21,7 @@ class CircuitState(StrEnum):
 
     CLOSED = "closed"
     OPEN = "open"
-    HALF_OPEN = "half-open"
+    HALF_OPEN = "half_open"
 
 
 @dataclass(frozen=True, slots=True)

@@ -83,7 +83,7 @@ def _essence(status: Mapping[str, Any]) -> tuple[object, ...]:
 
 
 def _circuit(relay: RelayStatus | None) -> str | None:
-    return None if relay is None else relay.circuit.replace("-", "_")
+    return None if relay is None else str(relay.circuit)
 
 
 _FIGURES: Final = (

@@ -78,6 +78,34 @@ def test_every_direct_write_leaves_a_dirty_key_and_a_new_version(engine: Engine)
     assert sorted(keys[2:]) == [("organization", each) for each in ("shop", "shops", "shops")]
 
 
+def test_a_table_emptied_at_once_is_captured_too(
+    request: pytest.FixtureRequest, tmp_path: Path
+) -> None:
+    made = open_engine(database_url("postgresql", tmp_path, request))
+    with made.begin() as connection:
+        create_tables(connection)
+        insert(connection, "organizations", {"id": "a", "name": "A"}, {"id": "b", "name": "B"})
+    adopt(made, [ORGANIZATION])
+    with made.begin() as connection:
+        connection.execute(text("TRUNCATE organizations"))
+        assert sorted(dirty(connection)) == [("organization", "a"), ("organization", "b")]
+    made.dispose()
+
+
+def test_a_key_that_is_none_hinders_nobody(request: pytest.FixtureRequest, tmp_path: Path) -> None:
+    """SQLite takes NULL for a key; the old application must go on doing so."""
+    made = open_engine(database_url("sqlite", tmp_path, request))
+    with made.begin() as connection:
+        create_tables(connection)
+    adopt(made, [ORGANIZATION])
+    with made.begin() as connection:
+        insert(connection, "organizations", {"id": None, "name": "A"})
+        connection.execute(text("UPDATE organizations SET name = 'B'"))
+        connection.execute(text("DELETE FROM organizations"))
+        assert dirty(connection) == []
+    made.dispose()
+
+
 def test_a_write_that_changes_nothing_is_none(engine: Engine) -> None:
     with engine.begin() as connection:
         insert(

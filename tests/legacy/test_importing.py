@@ -168,6 +168,15 @@ def test_a_dry_run_needs_no_adoption_and_changes_nothing(tmp_path: Path) -> None
     assert json.loads(old.run("import", "-o", "json").output) == json.loads(rehearsed.output)
 
 
+def test_a_row_without_a_key_is_told(small: OldRegistry) -> None:
+    with small.writing() as connection:
+        insert(connection, "servers", {"id": None, "hostname": "nameless"})
+    found = json.loads(small.run("import", "-o", "json").output)["refused"]
+    assert [
+        each for each in found if each["table"] == "servers" and each["code"] == "REQUIRED"
+    ] == [{"table": "servers", "id": "", "field": "id", "code": "REQUIRED", "legal": "is required"}]
+
+
 def test_the_report_tells_columns_of_the_registry(small: OldRegistry, tmp_path: Path) -> None:
     file = tmp_path / "refused.json"
     small.run("import", "--report", file)
@@ -196,9 +205,15 @@ def test_status_tells_how_far_each_table_is(registry: OldRegistry) -> None:
     }
     assert rows["applications"]["pending"] == 0
     assert "servers" in registry.run("status").output
+    with registry.writing() as connection:
+        for table, row_id in registry.built.refused:
+            if table == "servers":
+                connection.execute(text("DELETE FROM servers WHERE id = :id"), {"id": row_id})
+    registry.run("import")
     registry.run("release", "--kind", "server")
     rows = {row["table"]: row for row in json.loads(registry.run("status", "-o", "json").output)}
     assert not rows["servers"]["adopted"]
+    assert rows["servers"]["refused"] == 0
 
 
 def test_the_refused_rows_of_the_fixture_are_refused_by_the_domain_too() -> None:

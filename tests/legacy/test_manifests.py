@@ -98,6 +98,36 @@ def test_an_object_of_a_cluster_takes_over_where_the_import_ended(
     before = small.events()
     small.run("import")
     assert small.events() == before
+    # And if it changes, the object says what holds.
+    for statement in ("UPDATE servers SET region = 'mars'", "DELETE FROM servers"):
+        with small.writing() as connection:
+            connection.execute(text(f"{statement} WHERE id = :id"), {"id": server.ref.name})
+        refused = json.loads(small.run("import", "-o", "json").output)["refused"]
+        (complaint,) = [each for each in refused if each["id"] == server.ref.name]
+        assert complaint["code"] == "ALREADY_EXISTS"
+        assert small.events() == before
+
+
+def test_an_entity_that_is_declared_as_the_row_says_is_taken_for_imported(
+    tmp_path: Path, request: pytest.FixtureRequest
+) -> None:
+    old = old_registry("sqlite", tmp_path, request, SCALE)
+    manifests = [each for each in written(old, tmp_path / "out") if each.kind.kind == "Server"]
+
+    async def operate() -> None:
+        async with open_registry(old.url) as opened:
+            for each in manifests:
+                change = Change(ref=each.ref, uid=f"of-{each.ref.name}", spec=each.spec)
+                assert isinstance(await opened.registry.apply(change), Recorded)
+
+    asyncio.run(operate())
+    before = old.events()
+    old.run("adopt")
+    found = json.loads(old.run("import", "--kind", "servers", "-o", "json").output)
+    assert old.events() == before
+    (table,) = found["tables"]
+    assert table["unchanged"] == len(manifests)
+    assert not [each for each in found["refused"] if each["code"] == "ALREADY_EXISTS"]
 
 
 def test_directories_sort_in_the_order_of_references(small: OldRegistry, tmp_path: Path) -> None:

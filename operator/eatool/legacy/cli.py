@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import getpass
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -18,6 +17,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from eatool.domain.kind import EntityKind
 from eatool.domain.kinds import KINDS
 from eatool.legacy import adoption
+from eatool.legacy.applying import Applying
 from eatool.legacy.bookkeeping import Bookkeeping, Rehearsed
 from eatool.legacy.importing import Import
 from eatool.legacy.manifests import write_manifests
@@ -27,6 +27,7 @@ from eatool.registry.change import ActorType, Provenance, Trust
 from eatool.registry.change import Source as Entrance
 from eatool.registry.cli import (
     KindName,
+    os_user,
     output_option,
     plain_errors,
     show,
@@ -118,7 +119,7 @@ def import_(
     if file is not None and file.suffix not in {".csv", ".json"}:
         raise click.UsageError("--report: must be a .csv or a .json file")
     told = Provenance(
-        actor=actor or getpass.getuser(),
+        actor=actor or os_user(),
         actor_type=ActorType.USER,
         trust=Trust.DECLARED,
         source=Entrance.IMPORT,
@@ -138,12 +139,12 @@ def import_(
             notes = Bookkeeping(engine, namespace)
             with _bar("importing", total, shown=output == "text") as progress:
                 run = Import(
-                    opened.registry,
+                    Applying(opened.registry, opened.entities),
                     source,
                     Rehearsed(notes) if dry_run else notes,
-                    namespace=namespace,
-                    provenance=told,
-                    progress=progress,
+                    namespace,
+                    told,
+                    progress,
                 )
                 return await run.run(there)
 

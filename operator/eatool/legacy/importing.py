@@ -1,87 +1,66 @@
 """Rows of the registry become entities, through the same decisions as any other change.
 
 An import can be repeated and be killed at any moment. A row that is as it was when it was last
-recorded is passed over, whatever became of its entity since: only changes of the registry are
-imported, so an import never takes back what a custom resource has changed meanwhile. What the
-bookkeeping missed (killed between the append and the note) the registry finds unchanged.
+recorded is passed over, whatever became of its entity since. What the bookkeeping missed (killed
+between the append and the note) the registry finds unchanged.
 """
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import islice
-from typing import Any, Protocol
+from typing import Any
 
-from eatool.domain.errors import Code, FieldError, SpecInvalid
+from eatool.domain.errors import FieldError, SpecInvalid
 from eatool.domain.events import Created
 from eatool.domain.identity import clusterless_uid
 from eatool.domain.kind import EntityKind, EntitySpec
 from eatool.domain.parsing import parse
-from eatool.legacy.bookkeeping import Imported
+from eatool.legacy.applying import Applying
+from eatool.legacy.bookkeeping import Bookkeeping, Imported, Rehearsed
 from eatool.legacy.order import in_order, levels
 from eatool.legacy.report import Report, TableReport
-from eatool.legacy.rows import (
-    canonicalised,
-    instant,
-    name_complaint,
-    spec_fingerprint,
-    spec_of,
-)
+from eatool.legacy.rows import canonicalised, instant, name_complaint, spec_fingerprint, spec_of
+from eatool.legacy.source import Source
 from eatool.registry.change import Change, Provenance
-from eatool.registry.outcome import Outcome, Recorded, Refused, Unavailable, Unchanged, WaitingFor
-from eatool.store.port import StoreUnavailable
+from eatool.registry.outcome import Outcome, Recorded, Refused, Unchanged, WaitingFor
 
 #: Rows read, and then noted, at a time.
 _CHUNK = 500
-#: Changes decided at the same time; they share commits.
-_PARALLEL = 64
-#: Of each change, while the store does not answer.
-_RETRIES = 2
 
-#: Called with the number of rows that are done with.
+#: Called with a number of rows that are done with.
 Progress = Callable[[int], None]
 
 
-class Registry(Protocol):
-    """What an import needs of the registry."""
+@dataclass(frozen=True, slots=True)
+class Import:
+    """One run over the rows of ``source``, which are the entities of ``namespace``."""
 
-    async def apply(self, change: Change) -> Outcome:
-        """See :class:`~eatool.registry.service.Registry`."""
-        ...
+    applying: Applying
+    source: Source
+    notes: Bookkeeping | Rehearsed
+    namespace: str
+    provenance: Provenance
+    progress: Progress = lambda _rows: None
 
-    async def delete(self, change: Change) -> Outcome:
-        """See :class:`~eatool.registry.service.Registry`."""
-        ...
+    async def run(self, kinds: Iterable[EntityKind]) -> Report:
+        """Import the tables of ``kinds``, referenced ones first; end what is gone, last ones first.
 
+        Raises ``StoreUnavailable`` when the store stays away; what was noted until then stays.
+        """
+        tables = [await self._table(kind) for kind in in_order(kinds)]
+        for table, parents in tables:
+            await table.record(parents)
+        for table, parents in reversed(tables):
+            await table.end(parents)
+        return Report([table.report for table, _ in tables])
 
-class Rows(Protocol):
-    """What an import reads; :class:`~eatool.legacy.source.Source`. Methods block."""
-
-    def parents(self, kind: EntityKind) -> dict[str | None, str | None]:
-        """Every id with the id of its parent."""
-        ...
-
-    def rows(self, kind: EntityKind, ids: Sequence[str]) -> list[Mapping[str, Any]]:
-        """Values by column."""
-        ...
-
-
-class Notes(Protocol):
-    """Where an import remembers; :class:`~eatool.legacy.bookkeeping.Bookkeeping`."""
-
-    def of(self, kind: EntityKind) -> dict[str, Imported]:
-        """What earlier imports noted."""
-        ...
-
-    def note(self, kind: EntityKind, rows: Mapping[str, int | None]) -> None:
-        """Fingerprints of recorded rows, ``None`` for refused ones."""
-        ...
-
-    def forget(self, kind: EntityKind, ids: Sequence[str]) -> None:
-        """Rows that are gone with their entities."""
-        ...
+    async def _table(self, kind: EntityKind) -> tuple[_Table, dict[str | None, str | None]]:
+        known = await asyncio.to_thread(self.notes.of, kind)
+        parents = await asyncio.to_thread(self.source.parents, kind)
+        return _Table(self, kind, known, TableReport(kind, rows=len(parents))), parents
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,211 +76,127 @@ class _Row:
         return self.change.ref.name
 
 
-class Import:
-    """One run."""
-
-    def __init__(
-        self,
-        registry: Registry,
-        source: Rows,
-        notes: Notes,
-        *,
-        namespace: str,
-        provenance: Provenance,
-        progress: Progress = lambda _rows: None,
-    ) -> None:
-        self._registry = registry
-        self._source = source
-        self._notes = notes
-        self._namespace = namespace
-        self._provenance = provenance
-        self._progress = progress
-
-    async def run(self, kinds: Iterable[EntityKind]) -> Report:
-        """Import the tables of ``kinds``, referenced ones first; end what is gone, last ones first.
-
-        Raises ``StoreUnavailable`` when the store stays away; what was noted until then stays.
-        """
-        ordered = in_order(kinds)
-        tables: dict[str, TableReport] = {}
-        gone: list[tuple[EntityKind, list[str]]] = []
-        for kind in ordered:
-            known = await asyncio.to_thread(self._notes.of, kind)
-            parents = await asyncio.to_thread(self._source.parents, kind)
-            tables[kind.table] = TableReport(kind, rows=len(parents))
-            await _Table(self, kind, known, tables[kind.table]).run(parents)
-            gone.append(
-                (
-                    kind,
-                    sorted(
-                        row_id
-                        for row_id, imported in known.items()
-                        if imported.fingerprint is not None and row_id not in parents
-                    ),
-                )
-            )
-        for kind, ids in reversed(gone):
-            await self._end(kind, ids, tables[kind.table])
-        return Report([tables[kind.table] for kind in ordered])
-
-    def change(self, kind: EntityKind, row: Mapping[str, Any]) -> Change:
-        """What a row asks for."""
-        ref = kind.ref(self._namespace, row["id"])
-        told = replace(self._provenance, occurred_at=instant(row["updated_at"]))
-        return Change(ref=ref, uid=clusterless_uid(ref), spec=spec_of(kind, row), provenance=told)
-
-    async def apply(self, rows: Sequence[_Row]) -> dict[str, Outcome]:
-        """Outcomes by id, of rows that are not in each other's way."""
-        changes = {row.id: row.change for row in rows}
-        return await self._all(self._registry.apply, changes)
-
-    async def rows(self, kind: EntityKind, ids: Sequence[str]) -> list[Mapping[str, Any]]:
-        """See :class:`Rows`."""
-        return await asyncio.to_thread(self._source.rows, kind, ids)
-
-    async def note(self, kind: EntityKind, rows: Mapping[str, int | None]) -> None:
-        """See :class:`Notes`."""
-        await asyncio.to_thread(self._notes.note, kind, rows)
-
-    def passed(self, rows: int) -> None:
-        """Tell of progress."""
-        self._progress(rows)
-
-    async def _end(self, kind: EntityKind, ids: Sequence[str], report: TableReport) -> None:
-        """Delete entities whose rows are gone, children before parents."""
-        left: dict[str, Outcome] = {}
-        waiting = list(ids)
-        while waiting:
-            changes = {}
-            for row_id in waiting:
-                ref = kind.ref(self._namespace, row_id)
-                changes[row_id] = Change(
-                    ref=ref, uid=clusterless_uid(ref), provenance=self._provenance
-                )
-            outcomes = await self._all(self._registry.delete, changes)
-            left = {id_: each for id_, each in outcomes.items() if not _accepted(each)}
-            ended = [row_id for row_id in waiting if row_id not in left]
-            report.deleted += sum(isinstance(outcomes[each], Recorded) for each in ended)
-            await asyncio.to_thread(self._notes.forget, kind, ended)
-            if not ended:
-                break
-            waiting = list(left)
-        for row_id, outcome in left.items():
-            report.refuse(row_id, _errors(outcome))
-
-    async def _all(
-        self, act: Callable[[Change], Awaitable[Outcome]], changes: Mapping[str, Change]
-    ) -> dict[str, Outcome]:
-        limit = asyncio.Semaphore(_PARALLEL)
-
-        async def one(change: Change) -> Outcome:
-            async with limit:
-                outcome = await act(change)
-                for _ in range(_RETRIES):
-                    if not isinstance(outcome, Unavailable):
-                        break
-                    await asyncio.sleep(outcome.retry_after)
-                    outcome = await act(change)
-            if isinstance(outcome, Unavailable):
-                why = f"{outcome.why}; run the import again, it goes on from here"
-                raise StoreUnavailable(why)
-            return outcome
-
-        outcomes = await asyncio.gather(*map(one, changes.values()))
-        return dict(zip(changes, outcomes, strict=True))
+#: Rows that are refused for now, by id.
+_Held = dict[str, tuple[_Row, Outcome]]
 
 
+@dataclass(frozen=True, slots=True)
 class _Table:
-    """The import of one table."""
+    """The import of one table; ``known`` is what earlier ones noted."""
 
-    def __init__(
-        self, run: Import, kind: EntityKind, known: Mapping[str, Imported], report: TableReport
-    ) -> None:
-        self._run = run
-        self._kind = kind
-        self._known = known
-        self._report = report
+    run: Import
+    kind: EntityKind
+    known: Mapping[str, Imported]
+    report: TableReport
 
-    async def run(self, parents: Mapping[str | None, str | None]) -> None:
+    async def record(self, parents: Mapping[str | None, str | None]) -> None:
+        """Create and update entities, parents before children."""
         named = {row_id: parent for row_id, parent in parents.items() if row_id is not None}
         if len(named) < len(parents):
-            self._report.refuse("", [name_complaint(None)])
-        held: dict[str, tuple[_Row, Outcome]] = {}
+            self.report.refuse("", [name_complaint(None)])
+        held: _Held = {}
         for level in levels(named):
             for ids in _chunks(level):
                 held |= await self._chunk(ids)
-                self._run.passed(len(ids))
+                self.run.progress(len(ids))
         # What somebody stood in the way of, who may have moved since.
-        while held:
-            left = await self._decide([row for row, _ in held.values()])
-            if len(left) == len(held):
-                held = left
-                break
-            held = left
+        before = 0
+        while held and len(held) != before:
+            before = len(held)
+            held = await self._decide([row for row, _ in held.values()])
         for row_id, (_, outcome) in held.items():
-            self._report.refuse(row_id, _errors(outcome))
-        await self._run.note(self._kind, dict.fromkeys(held))
+            self.report.refuse(row_id, _errors(outcome))
+        await self._note(dict.fromkeys(held))
 
-    async def _chunk(self, ids: Sequence[str]) -> dict[str, tuple[_Row, Outcome]]:
-        """Those that are refused for now."""
+    async def end(self, parents: Mapping[str | None, str | None]) -> None:
+        """Delete entities whose rows are gone, children before parents."""
+        gone = {row_id: each for row_id, each in self.known.items() if row_id not in parents}
+        never = [row_id for row_id, imported in gone.items() if imported.fingerprint is None]
+        await asyncio.to_thread(self.run.notes.forget, self.kind, never)
+        waiting = sorted(gone.keys() - set(never))
+        left: dict[str, Outcome] = {}
+        while waiting:
+            outcomes = await self.run.applying.delete(
+                {row_id: self._change(row_id) for row_id in waiting}
+            )
+            ended = [row_id for row_id, outcome in outcomes.items() if _accepted(outcome)]
+            self.report.deleted += sum(isinstance(outcomes[each], Recorded) for each in ended)
+            await asyncio.to_thread(self.run.notes.forget, self.kind, ended)
+            left = {id_: each for id_, each in outcomes.items() if not _accepted(each)}
+            waiting = list(left) if ended else []
+        for row_id, outcome in left.items():
+            self.report.refuse(row_id, _errors(outcome))
+
+    async def _chunk(self, ids: Sequence[str]) -> _Held:
         ready: list[_Row] = []
         refused: list[str] = []
-        for values in await self._run.rows(self._kind, ids):
+        for values in await asyncio.to_thread(self.run.source.rows, self.kind, ids):
             row_id: str = values["id"]
             row = self._readable(row_id, values)
-            if isinstance(row, _Row):
-                known = self._known.get(row_id)
-                if known is None or known.refused or known.fingerprint != row.fingerprint:
-                    ready.append(row)
-                else:
-                    self._report.unchanged += 1
-            else:
-                self._report.refuse(row_id, row)
+            if not isinstance(row, _Row):
+                self.report.refuse(row_id, row)
                 refused.append(row_id)
-        await self._run.note(self._kind, dict.fromkeys(refused))
+            elif self.known.get(row_id) == Imported(row.fingerprint, refused=False):
+                self.report.unchanged += 1
+            else:
+                ready.append(row)
+        await self._note(dict.fromkeys(refused))
         return await self._decide(ready)
 
     def _readable(self, row_id: str, values: Mapping[str, Any]) -> _Row | Sequence[FieldError]:
         misnamed = name_complaint(row_id)
-        change = self._run.change(self._kind, values)
+        raw = spec_of(self.kind, values)
         try:
-            spec = parse(self._kind, change.spec)
+            spec = parse(self.kind, raw)
         except SpecInvalid as invalid:
             return invalid.errors if misnamed is None else (misnamed, *invalid.errors)
         if misnamed is not None:
             return (misnamed,)
-        if canonicalised(self._kind, change.spec, spec):
-            self._report.canonicalised += 1
-        return _Row(change, spec, spec_fingerprint(self._kind, spec))
+        self.report.canonicalised += bool(canonicalised(self.kind, raw, spec))
+        change = replace(
+            self._change(row_id),
+            spec=raw,
+            provenance=replace(self.run.provenance, occurred_at=instant(values["updated_at"])),
+        )
+        return _Row(change, spec, spec_fingerprint(self.kind, spec))
 
-    async def _decide(self, rows: Sequence[_Row]) -> dict[str, tuple[_Row, Outcome]]:
-        """Record; those that are refused for now.
+    def _change(self, row_id: str) -> Change:
+        ref = self.kind.ref(self.run.namespace, row_id)
+        return Change(
+            ref=ref, uid=clusterless_uid(ref), provenance=self.run.provenance, tentative=True
+        )
+
+    async def _decide(self, rows: Sequence[_Row]) -> _Held:
+        """Record them.
 
         Of rows that would hold one key, the one with the lowest id gets it, on every database
         and however often it is tried.
         """
-        refused: dict[str, tuple[_Row, Outcome]] = {}
+        held: _Held = {}
         recorded: dict[str, int | None] = {}
-        for together in _apart(self._kind, rows):
-            outcomes = await self._run.apply(together)
+        for together in _apart(self.kind, rows):
+            outcomes = await self.run.applying.apply({row.id: row.change for row in together})
             for row in together:
                 outcome = outcomes[row.id]
-                if not _accepted(outcome):
-                    refused[row.id] = (row, outcome)
-                    continue
-                recorded[row.id] = row.fingerprint
-                self._count(outcome)
-        await self._run.note(self._kind, recorded)
-        return refused
+                if _accepted(outcome):
+                    recorded[row.id] = row.fingerprint
+                    self._count(outcome)
+                else:
+                    held[row.id] = (row, outcome)
+        await self._note(recorded)
+        return held
 
     def _count(self, outcome: Outcome) -> None:
         match outcome:
             case Recorded(events=(first, *_)):
-                created = first.type == self._kind.event_class(Created).versioned_type()
-                self._report.created += created
-                self._report.updated += not created
+                created = first.type == self.kind.event_class(Created).versioned_type()
+                self.report.created += created
+                self.report.updated += not created
             case _:
-                self._report.unchanged += 1
+                self.report.unchanged += 1
+
+    async def _note(self, rows: Mapping[str, int | None]) -> None:
+        await asyncio.to_thread(self.run.notes.note, self.kind, rows)
 
 
 def _accepted(outcome: Outcome) -> bool:
@@ -309,9 +204,7 @@ def _accepted(outcome: Outcome) -> bool:
 
 
 def _errors(outcome: Outcome) -> Sequence[FieldError]:
-    if isinstance(outcome, Refused | WaitingFor):
-        return outcome.errors
-    return (FieldError("spec", Code.CONSTRAINT_VIOLATED, "is not accepted"),)
+    return outcome.errors if isinstance(outcome, Refused | WaitingFor) else ()
 
 
 def _apart(kind: EntityKind, rows: Sequence[_Row]) -> Iterator[list[_Row]]:

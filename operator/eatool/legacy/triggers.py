@@ -24,7 +24,7 @@ def names(legacy: LegacyTable, dialect: str) -> frozenset[str]:
     """The triggers of one table."""
     parts = ["insert", "update", "delete"]
     if dialect == "postgresql":
-        parts += ["version_insert", "version_update"]
+        parts += ["truncate", "version_insert", "version_update"]
     return frozenset(f"{_PREFIX}_{legacy.name}_{part}" for part in parts)
 
 
@@ -139,6 +139,22 @@ _POSTGRESQL = (
         END IF;
         RETURN NEW;
     END $$
+    """,
+    """
+    CREATE OR REPLACE FUNCTION {own}_truncate() RETURNS trigger
+    LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+    BEGIN
+        EXECUTE
+            'INSERT INTO {changes} (aggregate_type, id, changed_at) '
+            'SELECT $1, id, clock_timestamp() FROM '
+            || quote_ident(TG_TABLE_SCHEMA) || '.' || quote_ident(TG_TABLE_NAME)
+        USING TG_ARGV[0];
+        RETURN NULL;
+    END $$
+    """,
+    """
+    CREATE OR REPLACE TRIGGER {prefix}_truncate BEFORE TRUNCATE ON {table}
+    FOR EACH STATEMENT EXECUTE FUNCTION {own}_truncate('{kind}')
     """,
     """
     CREATE OR REPLACE TRIGGER {prefix}_insert AFTER INSERT ON {table}

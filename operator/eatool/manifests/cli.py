@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import getpass
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -21,7 +20,14 @@ from eatool.publishing.broker_url import BrokerUrlError, parse_broker_url
 from eatool.publishing.destination import Destination
 from eatool.publishing.problems import SpecProblem
 from eatool.registry.change import ActorType, Provenance, Source, Trust
-from eatool.registry.cli import output_option, show, store_option, to_json, with_registry
+from eatool.registry.cli import (
+    os_user,
+    output_option,
+    show,
+    store_option,
+    to_json,
+    with_registry,
+)
 from eatool.registry.opening import OpenRegistry
 from eatool.settings import Settings, pod_identity
 
@@ -86,7 +92,7 @@ def apply(
     2: the input cannot be read, nothing was applied; 3: recorded, but not published in time.
     """
     destination = _destination(broker) if publish else None
-    actor = actor or _os_user()
+    actor = actor or os_user()
     try:
         manifests = load(paths, namespace=namespace, recursive=recursive)
     except ManifestsInvalid as invalid:
@@ -119,14 +125,6 @@ def apply(
         raise SystemExit(1)
     if published is not None and (published.parked or not published.complete):
         raise SystemExit(3)
-
-
-def _os_user() -> str:
-    try:
-        return getpass.getuser()
-    except (OSError, KeyError):
-        # A container may run as a number that no passwd file knows.
-        raise click.UsageError("the operating system has no name for you: give --actor") from None
 
 
 def _destination(url: str | None) -> Destination:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import getpass
 from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime
@@ -79,6 +80,15 @@ class Moment(click.ParamType[datetime]):
             return parse_timestamp(value)
         except ValueError:
             self.fail("must be a UTC timestamp such as 2026-01-31T08:30:00Z", param, ctx)
+
+
+def os_user() -> str:
+    """Who runs the command, for changes whose maker is not named."""
+    try:
+        return getpass.getuser()
+    except (OSError, KeyError):
+        # A container may run as a number that no passwd file knows.
+        raise click.UsageError("the operating system has no name for you: give --actor") from None
 
 
 @contextmanager

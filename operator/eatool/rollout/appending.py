@@ -10,7 +10,6 @@ import asyncio
 from collections import defaultdict
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import suppress
 from dataclasses import dataclass, replace
 from typing import Any, cast
 
@@ -237,10 +236,3 @@ def spec_after(aggregate_type: str, versioned_type: str, data: dict[str, Any]) -
     """The spec that an event leaves; ``None`` when it is a deletion."""
     event = read_event(KINDS[aggregate_type], versioned_type, data)
     return None if isinstance(event, Deleted) else cast("EntitySpec", event.entity)
-
-
-async def retrying(writer: LegacyWriter, write: RowWrite) -> int | None:
-    """The same as :meth:`LegacyWriter.write`; ``None`` when the row has changed meanwhile."""
-    with suppress(RowChanged):
-        return await writer.write(write)
-    return None

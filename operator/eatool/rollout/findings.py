@@ -1,0 +1,298 @@
+"""What parity checks have found, and how far they have come: kept in the database."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, Protocol
+
+import orjson
+from sqlalchemy import (
+    BigInteger,
+    Column,
+    Engine,
+    RowMapping,
+    String,
+    Table,
+    Text,
+    and_,
+    delete,
+    func,
+    select,
+    update,
+)
+from sqlalchemy.dialects import postgresql, sqlite
+
+from eatool.domain.errors import FieldError
+from eatool.domain.kind import EntityKind
+from eatool.legacy.tables import DELETED_AT, LEGACY_TABLES, legacy_change
+from eatool.projections.reading import Reader
+from eatool.rollout.comparison import Comparison, Verdict
+from eatool.store.clock import Clock, utc_now
+from eatool.store.sql.schema import UtcDateTime, metadata
+
+#: One row per entity that is, or once was, not in parity. Never values.
+parity_finding = Table(
+    "parity_finding",
+    metadata,
+    Column("aggregate_type", Text, primary_key=True),
+    Column("id", Text, primary_key=True),
+    Column("verdict", String(20), nullable=False),
+    #: JSON list: names of differing fields, or field errors as texts.
+    Column("fields", Text, nullable=False),
+    Column("rule", Text),
+    Column("epoch", BigInteger, nullable=False),
+    Column("legacy_version", BigInteger, nullable=False),
+    Column("position", BigInteger, nullable=False),
+    Column("first_seen", UtcDateTime, nullable=False),
+    Column("last_seen", UtcDateTime, nullable=False),
+    #: When a second look confirmed it as a mismatch, last.
+    Column("confirmed_at", UtcDateTime),
+    #: When both sides were seen to agree again.
+    Column("resolved_at", UtcDateTime),
+)
+
+#: How far the full comparison of each kind has come.
+parity_sweep = Table(
+    "parity_sweep",
+    metadata,
+    Column("aggregate_type", Text, primary_key=True),
+    Column("epoch", BigInteger, nullable=False),
+    #: The last id of the last chunk compared; null = at the start.
+    Column("cursor", Text),
+    Column("compared", BigInteger, nullable=False),
+    Column("started_at", UtcDateTime, nullable=False),
+    #: The last complete sweep under this epoch: when it began, ended, and what it compared.
+    Column("swept_from", UtcDateTime),
+    Column("swept_at", UtcDateTime),
+    Column("swept", BigInteger),
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """One entity whose sides do not agree; ``resolved_at`` when they do again."""
+
+    aggregate_type: str
+    id: str
+    verdict: Verdict
+    fields: tuple[str, ...]
+    rule: str | None
+    first_seen: datetime
+    last_seen: datetime
+    confirmed_at: datetime | None
+    resolved_at: datetime | None
+
+
+@dataclass(frozen=True, slots=True)
+class Sweep:
+    """A full comparison; ``swept_at`` is ``None`` until one was completed under ``epoch``."""
+
+    epoch: int
+    cursor: str | None
+    compared: int
+    started_at: datetime
+    swept_from: datetime | None = None
+    swept_at: datetime | None = None
+    swept: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Parity:
+    """Parity of one kind in figures.
+
+    Attributes:
+        keys: living legacy rows.
+        dirty: rows written since they were last compared.
+        oldest: when the oldest of these was written.
+        coverage: of the rows that were compared after their last write, under the present epoch;
+            0 to 1.
+        mismatches: open ones.
+        confirmed: mismatches confirmed since the time asked for, repaired ones included.
+        ignored, errors: open findings.
+        swept_at: end of the last complete sweep under the present epoch.
+
+    """
+
+    keys: int
+    dirty: int
+    oldest: datetime | None
+    coverage: float
+    mismatches: int
+    confirmed: int
+    ignored: int
+    errors: int
+    swept_at: datetime | None
+
+
+class ParityFigures(Protocol):
+    """What criteria and metrics ask. Methods block; raise ``StoreUnavailable``."""
+
+    def of(self, aggregate_type: str, *, epoch: int, since: datetime | None = None) -> Parity:
+        """Figures of a kind; ``since`` for mismatches that were confirmed, ``None`` = ever."""
+        ...
+
+
+class Findings:
+    """The findings of one database; see :class:`ParityFigures`. Methods block; thread-safe."""
+
+    def __init__(self, engine: Engine, *, clock: Clock = utc_now) -> None:
+        self._engine = engine
+        self._read = Reader(engine)
+        self._clock = clock
+        dialect = postgresql if engine.dialect.name == "postgresql" else sqlite
+        self._insert = dialect.insert
+
+    # -- findings ------------------------------------------------------------------------------
+
+    def note(
+        self,
+        kind: EntityKind,
+        compared: Comparison,
+        verdict: Verdict,
+        epoch: int,
+        errors: Sequence[FieldError] = (),
+    ) -> None:
+        """Keep a finding: new, or seen once more."""
+        now = self._clock()
+        told = [str(error) for error in errors] or compared.differing
+        row: dict[str, Any] = {
+            "verdict": verdict.value,
+            "fields": orjson.dumps(told).decode(),
+            "rule": compared.rule,
+            "epoch": epoch,
+            "legacy_version": compared.versions.legacy,
+            "position": compared.versions.position,
+            "last_seen": now,
+            "resolved_at": None,
+        }
+        if verdict is Verdict.MISMATCH:
+            row["confirmed_at"] = now
+        key = {"aggregate_type": kind.aggregate_type, "id": compared.id}
+        statement = self._insert(parity_finding).values(**key, **row, first_seen=now)
+        with self._engine.begin() as connection:
+            connection.execute(statement.on_conflict_do_update(index_elements=list(key), set_=row))
+
+    def resolve(self, aggregate_type: str, ids: Iterable[str]) -> None:
+        """Both sides of these agree. Confirmed mismatches stay known, the rest is forgotten."""
+        wanted = sorted(ids)
+        mine = and_(
+            parity_finding.c.aggregate_type == aggregate_type, parity_finding.c.id.in_(wanted)
+        )
+        known = self._read(
+            lambda connection: connection.scalar(
+                select(func.count()).where(mine, parity_finding.c.resolved_at.is_(None))
+            )
+        )
+        if not known:
+            return
+        confirmed = parity_finding.c.confirmed_at.is_not(None)
+        with self._engine.begin() as connection:
+            connection.execute(delete(parity_finding).where(mine, ~confirmed))
+            connection.execute(
+                update(parity_finding)
+                .where(mine, confirmed, parity_finding.c.resolved_at.is_(None))
+                .values(resolved_at=self._clock())
+            )
+
+    def get(self, aggregate_type: str, row_id: str) -> Finding | None:
+        """The finding about one entity, a resolved one included."""
+        query = select(parity_finding).where(
+            parity_finding.c.aggregate_type == aggregate_type, parity_finding.c.id == row_id
+        )
+        row = self._read(lambda connection: connection.execute(query).mappings().one_or_none())
+        return None if row is None else _finding(row)
+
+    def open(self, aggregate_type: str, limit: int = 100) -> list[Finding]:
+        """Unresolved findings, the oldest first."""
+        query = (
+            select(parity_finding)
+            .where(
+                parity_finding.c.aggregate_type == aggregate_type,
+                parity_finding.c.resolved_at.is_(None),
+            )
+            .order_by(parity_finding.c.first_seen, parity_finding.c.id)
+            .limit(limit)
+        )
+        rows = self._read(lambda connection: connection.execute(query).mappings().all())
+        return [_finding(row) for row in rows]
+
+    # -- sweeps --------------------------------------------------------------------------------
+
+    def sweep(self, aggregate_type: str) -> Sweep | None:
+        """Where the sweep of a kind stands."""
+        query = select(parity_sweep).where(parity_sweep.c.aggregate_type == aggregate_type)
+        row = self._read(lambda connection: connection.execute(query).mappings().one_or_none())
+        if row is None:
+            return None
+        return Sweep(**{name: row[name] for name in Sweep.__dataclass_fields__})
+
+    def put_sweep(self, aggregate_type: str, sweep: Sweep) -> None:
+        """Remember where it stands."""
+        row = {name: getattr(sweep, name) for name in Sweep.__dataclass_fields__}
+        statement = self._insert(parity_sweep).values(aggregate_type=aggregate_type, **row)
+        with self._engine.begin() as connection:
+            connection.execute(
+                statement.on_conflict_do_update(index_elements=["aggregate_type"], set_=row)
+            )
+
+    # -- figures -------------------------------------------------------------------------------
+
+    def of(self, aggregate_type: str, *, epoch: int, since: datetime | None = None) -> Parity:
+        """See :class:`ParityFigures`."""
+        legacy = LEGACY_TABLES[aggregate_type].table
+        living = select(func.count()).select_from(legacy).where(legacy.c[DELETED_AT].is_(None))
+        marks = select(
+            func.count(func.distinct(legacy_change.c.id)), func.min(legacy_change.c.changed_at)
+        ).where(legacy_change.c.aggregate_type == aggregate_type)
+        finding = parity_finding.c
+        mine = finding.aggregate_type == aggregate_type
+        unresolved = (
+            select(finding.verdict, func.count())
+            .where(mine, finding.resolved_at.is_(None))
+            .group_by(finding.verdict)
+        )
+        confirmed = select(func.count()).where(mine, finding.confirmed_at.is_not(None))
+        if since is not None:
+            confirmed = confirmed.where(finding.confirmed_at >= since)
+        keys = self._read(lambda connection: connection.scalar(living)) or 0
+        dirty, oldest = self._read(lambda connection: connection.execute(marks).one())
+        verdicts = dict(
+            self._read(lambda connection: [tuple(row) for row in connection.execute(unresolved)])
+        )
+        sweep = self.sweep(aggregate_type)
+        return Parity(
+            keys=keys,
+            dirty=dirty,
+            oldest=oldest,
+            coverage=_coverage(sweep, epoch, keys, dirty),
+            mismatches=verdicts.get(Verdict.MISMATCH, 0),
+            confirmed=self._read(lambda connection: connection.scalar(confirmed)) or 0,
+            ignored=verdicts.get(Verdict.IGNORED, 0),
+            errors=verdicts.get(Verdict.ERROR, 0),
+            swept_at=None if sweep is None or sweep.epoch != epoch else sweep.swept_at,
+        )
+
+
+def _coverage(sweep: Sweep | None, epoch: int, keys: int, dirty: int) -> float:
+    if sweep is None or sweep.epoch != epoch:
+        return 0.0
+    if keys == 0:
+        return 1.0 if sweep.swept_at is not None and not dirty else 0.0
+    compared = keys if sweep.swept_at is not None else min(sweep.compared, keys)
+    return max(0, compared - dirty) / keys
+
+
+def _finding(row: RowMapping) -> Finding:
+    return Finding(
+        row["aggregate_type"],
+        row["id"],
+        Verdict(row["verdict"]),
+        tuple(orjson.loads(row["fields"])),
+        row["rule"],
+        row["first_seen"],
+        row["last_seen"],
+        row["confirmed_at"],
+        row["resolved_at"],
+    )

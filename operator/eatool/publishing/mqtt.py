@@ -1,9 +1,8 @@
 """MQTT 5 and 3.1.1 behind the publisher port, on paho-mqtt driven by the asyncio loop itself.
 
-paho is used without its network thread: the loop watches the socket (``add_reader``,
-``add_writer``) and calls paho's ``loop_read``/``loop_write``. Measured against the threaded mode
-this is 1.3 to 1.6 times faster, because no message crosses threads, and every callback runs where
-the futures live. Only ``connect`` (name lookup, TCP, TLS) blocks, so it runs in a worker thread.
+The loop drives paho (``mqtt_driver.py``). Only ``connect`` (name lookup, TCP, TLS) blocks, so it
+runs in a thread, and in one of its own: a name that cannot be looked up takes the resolver half a
+minute, and a few such brokers would take all threads that the others' database work needs.
 
 paho's own reconnection and re-sending are off: after a lost session the relay builds a new
 publisher and decides itself what to send again.
@@ -22,22 +21,23 @@ from paho.mqtt.enums import CallbackAPIVersion, MQTTErrorCode, MQTTProtocolVersi
 from paho.mqtt.properties import Properties
 from paho.mqtt.reasoncodes import ReasonCode
 
+from eatool.publishing.blocking import in_own_thread
+from eatool.publishing.mqtt_driver import LoopDriver
 from eatool.publishing.mqtt_options import MqttOptions
 from eatool.publishing.mqtt_properties import connect_properties, publish_properties
 from eatool.publishing.mqtt_reasons import refusal
-from eatool.publishing.mqtt_socket import BufferedSocket, BufferingContext
+from eatool.publishing.mqtt_socket import BufferingContext
 from eatool.publishing.port import (
     Message,
     PermanentPublishError,
     SessionLost,
+    SessionSilent,
     TransientPublishError,
 )
 
-_KEEPALIVE_CHECK: Final = 1.0
-#: A broker ends a session it has not heard of for 1.5 times the keep-alive: look often enough.
-_CHECKS_PER_KEEPALIVE: Final = 4
 _FIXED_HEADER: Final = 5
-_FLUSH_AFTER: Final = 32
+#: As paho words that no answer to its ping came.
+_NO_PONG: Final = "Keep alive timeout"
 
 
 class MqttPublisher:
@@ -54,18 +54,19 @@ class MqttPublisher:
         self._waiting: deque[tuple[Message, asyncio.Future[None]]] = deque()
         self._receive_maximum = options.receive_maximum
         self._max_packet_size = options.max_packet_size
-        self._socket: BufferedSocket | None = None
-        self._queued = 0
-        self._writer_added = False
-        self._keepalive: asyncio.TimerHandle | None = None
+        self._driver = LoopDriver(
+            self._client,
+            options.keepalive,
+            lambda error: self._end(f"session lost: {error}"),
+        )
 
     async def connect(self) -> None:
         """Open TCP, TLS and the MQTT session; :class:`SessionLost` says what was refused."""
-        opening = self._loop.run_in_executor(None, self._open_socket)
+        opening = in_own_thread(self._open_socket)
         try:
             async with asyncio.timeout(self._options.connect_timeout):
                 await asyncio.shield(opening)
-                self._watch()
+                self._driver.start()
                 await asyncio.shield(self._session)
         except TimeoutError:
             self._abandon(opening)
@@ -94,9 +95,9 @@ class MqttPublisher:
 
     async def close(self) -> None:
         """Say DISCONNECT if the socket takes it, close it, end what is outstanding."""
-        if self._socket is not None and not self._lost.done():
+        if self._driver.driving and not self._lost.done():
             self._client.disconnect()
-            self._flush()
+            self._driver.flush()
         self._end("closed")
 
     # -- one message -------------------------------------------------------------------------
@@ -170,7 +171,7 @@ class MqttPublisher:
         return client
 
     def _open_socket(self) -> None:
-        """Worker thread: everything that blocks."""
+        """In a thread: everything that blocks."""
         options, client = self._options, self._client
         tls, name = (
             (options.tls.context(), options.tls.server_name) if options.tls else (None, None)
@@ -187,68 +188,6 @@ class MqttPublisher:
             )
         else:
             client.connect(options.host, options.port, options.keepalive)
-
-    def _watch(self) -> None:
-        sock = self._client.socket()
-        if not isinstance(sock, BufferedSocket):
-            raise OSError("the broker closed the connection at once")
-        self._socket = sock
-        self._client.on_socket_close = lambda _client, _data, _sock: self._unwatch()
-        self._client.on_socket_register_write = self._want_write
-        self._loop.add_reader(self._socket, self._readable)
-        self._watch_keepalive()
-        self._flush()  # CONNECT
-
-    def _unwatch(self) -> None:
-        if self._socket is None:
-            return
-        self._loop.remove_reader(self._socket)
-        self._loop.remove_writer(self._socket)
-        self._socket = None
-        if self._keepalive is not None:
-            self._keepalive.cancel()
-
-    def _readable(self) -> None:
-        self._client.loop_read()
-        # Read on what is buffered already: no readiness event will tell.
-        while self._socket is not None and self._socket.pending():
-            self._client.loop_read()
-
-    def _want_write(self, _client: Client, _data: Any, _sock: Any) -> None:
-        self._queued += 1
-        if self._queued >= _FLUSH_AFTER:
-            # Long bursts: the broker starts on the first messages while we make the next.
-            self._flush()
-        elif self._queued == 1:
-            self._loop.call_soon(self._flush)
-
-    def _flush(self) -> None:
-        """Write what is queued; wait for the socket if it is full."""
-        self._queued = 0
-        sock = self._socket
-        if sock is None:
-            return
-        self._client.loop_write()
-        try:
-            sock.flush()
-        except OSError as error:
-            self._end(f"session lost: {type(error).__name__}")
-        if self._socket is None:
-            return
-        wanted = sock.unsent or self._client.want_write()
-        if wanted and not self._writer_added:
-            self._loop.add_writer(sock, self._flush)
-        elif self._writer_added and not wanted:
-            self._loop.remove_writer(sock)
-        self._writer_added = wanted
-
-    def _watch_keepalive(self) -> None:
-        pause = min(_KEEPALIVE_CHECK, self._options.keepalive / _CHECKS_PER_KEEPALIVE)
-        self._keepalive = self._loop.call_later(pause, self._check_keepalive)
-
-    def _check_keepalive(self) -> None:
-        self._watch_keepalive()
-        self._client.loop_misc()
 
     def _on_connect(
         self,
@@ -289,15 +228,13 @@ class MqttPublisher:
             if isinstance(error, PermanentPublishError):
                 _mid, future = self._outstanding.popitem()
                 future.set_exception(error)
-        self._end(f"session lost: {reason.getName()}")
+        silent = not flags.is_disconnect_packet_from_server and reason.getName() == _NO_PONG
+        self._end(f"session lost: {reason.getName()}", SessionSilent if silent else SessionLost)
 
-    def _end(self, reason: str) -> SessionLost:
+    def _end(self, reason: str, kind: type[SessionLost] = SessionLost) -> SessionLost:
         """Close, and tell everybody who waits. The first reason stays."""
-        error = SessionLost(f"{self._options.address}: {reason}")
-        sock = self._client.socket()
-        self._unwatch()
-        if sock is not None:
-            sock.close()
+        error = kind(f"{self._options.address}: {reason}")
+        self._driver.stop()
         if not self._lost.done():
             self._lost.set_result(error)
         if not self._session.done():
@@ -314,9 +251,4 @@ class MqttPublisher:
     def _abandon(self, opening: asyncio.Future[None]) -> None:
         """Close the socket that the worker thread may still open."""
         opening.add_done_callback(lambda done: done.cancelled() or done.exception())
-        opening.add_done_callback(lambda _done: self._close_late_socket())
-
-    def _close_late_socket(self) -> None:
-        sock = self._client.socket()
-        if sock is not None:
-            sock.close()
+        opening.add_done_callback(lambda _done: self._driver.stop())

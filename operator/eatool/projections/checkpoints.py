@@ -37,7 +37,8 @@ def begin(
 ) -> None:
     """Follow these kinds from behind ``position`` on; kinds that are followed stay where they are.
 
-    ``position`` may be too low, never too high: applying an event again changes nothing.
+    ``position`` may be too low, never too high: applying an event again changes nothing. The
+    caller keeps others from beginning at the same time (the log's lock does).
     """
     known = positions(connection, projection)
     new = [
@@ -46,6 +47,11 @@ def begin(
     ]
     if new:
         connection.execute(insert(projection_checkpoint), new)
+    leases = select(projection_lease.c.projection).where(
+        projection_lease.c.projection == projection
+    )
+    if connection.execute(leases).first() is None:
+        connection.execute(insert(projection_lease).values(projection=projection))
 
 
 def end(connection: Connection, projection: str, aggregate_types: Iterable[str]) -> None:

@@ -70,6 +70,7 @@ class _Row:
     change: Change
     spec: EntitySpec
     fingerprint: int
+    tidied: bool
 
     @property
     def id(self) -> str:
@@ -138,6 +139,7 @@ class _Table:
                 refused.append(row_id)
             elif self.known.get(row_id) == Imported(row.fingerprint, refused=False):
                 self.report.unchanged += 1
+                self.report.canonicalised += row.tidied
             else:
                 ready.append(row)
         await self._note(dict.fromkeys(refused))
@@ -152,13 +154,13 @@ class _Table:
             return invalid.errors if misnamed is None else (misnamed, *invalid.errors)
         if misnamed is not None:
             return (misnamed,)
-        self.report.canonicalised += bool(canonicalised(self.kind, raw, spec))
         change = replace(
             self._change(row_id),
             spec=raw,
             provenance=replace(self.run.provenance, occurred_at=instant(values["updated_at"])),
         )
-        return _Row(change, spec, spec_fingerprint(self.kind, spec))
+        tidied = bool(canonicalised(self.kind, raw, spec))
+        return _Row(change, spec, spec_fingerprint(self.kind, spec), tidied)
 
     def _change(self, row_id: str) -> Change:
         ref = self.kind.ref(self.run.namespace, row_id)
@@ -181,6 +183,7 @@ class _Table:
                 if _accepted(outcome):
                     recorded[row.id] = row.fingerprint
                     self._count(outcome)
+                    self.report.canonicalised += row.tidied
                 else:
                     held[row.id] = (row, outcome)
         await self._note(recorded)

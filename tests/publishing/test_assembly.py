@@ -21,11 +21,11 @@ from eatool.publishing.assembly import (
     selection_of,
 )
 from eatool.publishing.checkpoints_memory import MemoryCheckpoints
-from eatool.publishing.connecting import connections
+from eatool.publishing.connecting import Login, connections
 from eatool.publishing.declared.broker import EventBrokerSpec
 from eatool.publishing.declared.replay import EventReplaySpec
 from eatool.publishing.destination import Destination
-from eatool.publishing.material import as_file
+from eatool.publishing.material import Material, as_file
 from eatool.publishing.mqtt_options import MqttOptions
 from eatool.publishing.observer import NullObserver
 from eatool.publishing.problems import SpecProblem
@@ -60,7 +60,7 @@ def put_together(tmp_path: Path) -> Any:
 
 def test_plainest_broker(put_together: Any, tmp_path: Path) -> None:
     destination = put_together()
-    options = connections("events", broker(), {}, tmp_path, window=512)
+    options = connections("events", broker(), {}, Material(tmp_path), window=512)
     assert options == [MqttOptions("broker.example", 1883, client_id="eatool-events")]
     assert (destination.name, destination.selection) == ("events", EVERYTHING)
     assert (destination.options.window, destination.options.rate) == (512, None)
@@ -93,7 +93,7 @@ def test_everything_of_mqtt(tmp_path: Path, certificates: Certificates) -> None:
         select={"kinds": ["DataEntity"], "eventTypes": ["DataEntityCreated"], "namespaces": ["a"]},
     )  # fmt: skip
     destination = assemble("e", spec, secrets, environment="prod", material=tmp_path)
-    first, second = connections("e", spec, secrets, tmp_path, window=9)
+    first, second = connections("e", spec, secrets, Material(tmp_path), window=9)
     assert isinstance(first, MqttOptions)
     assert (first.host, first.port, second.host, second.port) == ("a", 1, "::1", 8883)
     assert (first.username, first.password) == ("us@er", "p/w")
@@ -134,14 +134,14 @@ def test_everything_of_solace(tmp_path: Path) -> None:
         },
     )
     secrets = {"token": {"t": b"abc\n"}}
-    first, second = connections("events", spec, secrets, tmp_path, window=200)
+    first, second = connections("events", spec, secrets, Material(tmp_path), window=200)
     assert isinstance(first, SolaceOptions)
     assert (first.host, first.port, second.port) == ("a", 55443, 1)
     assert (first.vpn, first.client_name, first.delivery_mode) == ("shop", "me", "direct")
     assert (first.oauth2_token, first.username, first.window) == ("abc", None, 200)
     assert first.tls is not None
     (plain,) = connections(
-        "events", broker(type="solace", addresses=["tcp://h"]), {}, tmp_path, window=5000
+        "events", broker(type="solace", addresses=["tcp://h"]), {}, Material(tmp_path), window=5000
     )
     assert isinstance(plain, SolaceOptions)
     assert (plain.port, plain.tls, plain.window) == (55555, None, 255)
@@ -282,6 +282,26 @@ def test_material_is_private_and_named_by_content(tmp_path: Path) -> None:
     assert as_file(directory, b"two") != first
     assert first.read_bytes() == b"one"
     assert len(list(directory.iterdir())) == 2
+
+
+def test_material_holds_what_is_needed_now_and_nothing_else(tmp_path: Path) -> None:
+    old, new = Material(tmp_path / "pem"), Material(tmp_path / "pem")
+    rotated, kept = old.file(b"old key"), old.file(b"ca")
+    assert new.file(b"ca") == kept
+    key = new.file(b"new key")
+    old.discard()
+    new.keep()
+    assert {path: path.read_bytes() for path in (tmp_path / "pem").iterdir()} == {
+        kept: b"ca",
+        key: b"new key",
+    }
+    old.keep()
+    assert sorted((tmp_path / "pem").iterdir()) == sorted((rotated, kept))
+    assert b"new key" not in repr(new).encode()
+
+
+def test_credentials_are_not_shown() -> None:
+    assert "geheim" not in repr(Login("user", "geheim", "geheim"))
 
 
 def test_fingerprint_changes_with_what_matters() -> None:

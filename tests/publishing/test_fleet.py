@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -23,6 +24,7 @@ from eatool.publishing.checkpoints_memory import MemoryCheckpoints
 from eatool.publishing.cloudevents import CloudEventsEncoder
 from eatool.publishing.destination import Destination
 from eatool.publishing.fleet import Fleet
+from eatool.publishing.material import Material
 from eatool.publishing.memory import MemoryBroker, MemoryPublisher
 from eatool.publishing.observer import NullObserver, Observer
 from eatool.publishing.port import Message, PermanentPublishError, PublisherFactory
@@ -215,6 +217,62 @@ async def test_a_publisher_that_cannot_be_closed_does_not_hold_up_the_stop(
         await fleet.remove("clinging")
         assert fleet.names == {"other"}
         released.set()
+
+
+async def test_pauses_between_failures_double_and_are_drawn(
+    store: MemoryEventStore, checkpoints: MemoryCheckpoints
+) -> None:
+    class Failing(MemoryPublisher):
+        async def connect(self) -> None:
+            raise RuntimeError("always")
+
+    drawn: list[tuple[float, float]] = []
+
+    def uniform(low: float, high: float) -> float:
+        drawn.append((low, high))
+        return 0.0
+
+    async with fleet_of(store, checkpoints, first_pause=8.0, uniform=uniform) as fleet:
+        await fleet.put(destination("failing", lambda: Failing(MemoryBroker())), "1")
+        await until(lambda: len(drawn) >= 6)
+    assert drawn[:6] == [(0.0, most) for most in (8.0, 16.0, 32.0, 60.0, 60.0, 60.0)]
+
+
+async def test_files_of_a_rotated_secret_go_with_the_relay_that_read_them(
+    store: MemoryEventStore, checkpoints: MemoryCheckpoints, tmp_path: Path
+) -> None:
+    def with_files(key: bytes) -> Destination:
+        material = Material(tmp_path / "pem")
+        material.file(b"ca")
+        material.file(key)
+        return replace(destination("events", MemoryBroker().publisher), material=material)
+
+    def contents() -> set[bytes]:
+        return {path.read_bytes() for path in tmp_path.glob("pem/*")}
+
+    async with fleet_of(store, checkpoints) as fleet:
+        await fleet.put(with_files(b"old"), "1")
+        rotated = with_files(b"new")
+        assert contents() == {b"ca", b"old", b"new"}
+        await fleet.put(rotated, "2")
+        assert contents() == {b"ca", b"new"}
+        again = with_files(b"newer")
+        await fleet.remove("events")
+        assert contents() == set()
+        await fleet.put(again, "3")
+        assert contents() == {b"ca", b"newer"}
+
+
+async def test_changes_leave_nothing_behind_in_memory(
+    store: MemoryEventStore, checkpoints: MemoryCheckpoints
+) -> None:
+    async with fleet_of(store, checkpoints) as fleet:
+        for number in range(3):
+            name = f"replay/{number}"
+            await fleet.put(destination(name, MemoryBroker().publisher), "1")
+            await fleet.remove(name)
+        assert not fleet.names
+        assert not fleet._locks
 
 
 async def test_nothing_starts_after_the_stop(

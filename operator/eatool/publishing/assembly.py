@@ -1,8 +1,4 @@
-"""From a declared broker, or a replay to one, to a destination that a relay can serve.
-
-What the API server has checked is checked again: a spec may come from elsewhere, and an older
-CustomResourceDefinition may still be installed.
-"""
+"""From a declared broker, or a replay to one, to a destination that a relay can serve."""
 
 from __future__ import annotations
 
@@ -17,6 +13,7 @@ import orjson
 from eatool.domain.kinds import KINDS, downcast, event_types, upcast, versions
 from eatool.domain.upcasting import split
 from eatool.publishing.cloudevents import CloudEventsEncoder, ContentMode
+from eatool.publishing.combinations import check_combinations
 from eatool.publishing.connecting import Secrets, connections, publisher_factory, secrets_of
 from eatool.publishing.declared.broker import (
     DeliverySpec,
@@ -28,6 +25,7 @@ from eatool.publishing.declared.broker import (
 from eatool.publishing.declared.replay import EventReplaySpec
 from eatool.publishing.declared.selection import SelectionSpec
 from eatool.publishing.destination import REPLAY_PREFIX, Destination
+from eatool.publishing.material import Material
 from eatool.publishing.options import RelayOptions
 from eatool.publishing.port import DEFAULT_DELIVERY, Delivery
 from eatool.publishing.problems import SpecProblem, unknown
@@ -76,14 +74,16 @@ def assemble(
     ``material``: a private directory for certificates. ``start``: position that a destination
     without checkpoints starts after.
     """
-    _check_combinations(spec)
+    check_combinations(spec)
     window = spec.window or _WINDOW[spec.type]
+    files = Material(material / sha256(name.encode()).hexdigest()[:16])
     return Destination(
         name,
-        publisher_factory(connections(name, spec, secrets, material, window=window)),
+        publisher_factory(connections(name, spec, secrets, files, window=window)),
         _encoder(spec, environment),
         _selection(spec.select),
         RelayOptions(window=window, rate=_rate(spec.rate_limit), start=start),
+        files,
     )
 
 
@@ -106,7 +106,11 @@ def assemble_replay(
     own = _selection(replay.select, replay.streams)
     try:
         live = assemble(
-            f"{replay.broker}-replay", broker, secrets, environment=environment, material=material
+            f"{replay.broker}-replay",
+            broker,
+            secrets,
+            environment=environment,
+            material=material / "replays" / name,
         )
         encoder = _encoder(broker, environment, prefix=replay.topic_prefix)
     except SpecProblem as problem:
@@ -120,6 +124,7 @@ def assemble_replay(
         encoder,
         _within(own, live.selection),
         replace(live.options, rate=rate, start=start, until=until),
+        live.material,
     )
 
 
@@ -260,38 +265,3 @@ def _common(field: str, own: frozenset[str], broker: frozenset[str]) -> frozense
     raise SpecProblem(
         field, "NothingSelected", f"the broker is sent only {', '.join(sorted(broker))}"
     )
-
-
-# -- what the API server checks too ----------------------------------------------------------
-
-
-def _check_combinations(spec: EventBrokerSpec) -> None:
-    secure = all(address.startswith(("mqtts:", "tcps:")) for address in spec.addresses)
-    credentials, mqtt = spec.credentials, spec.mqtt
-    oauth2 = credentials is not None and credentials.oauth2 is not None
-    basic = credentials is not None and credentials.basic is not None
-    rules = (
-        (
-            spec.tls is not None and not secure,
-            "spec.tls", "needs addresses with mqtts:// or tcps://",
-        ),
-        (spec.solace is not None and spec.type != "solace", "spec.solace", "needs type solace"),
-        (mqtt is not None and spec.type != "mqtt", "spec.mqtt", "needs type mqtt"),
-        (oauth2 and basic, "spec.credentials", "must be one of basic and oauth2"),
-        (
-            oauth2 and not (spec.type == "solace" and secure),
-            "spec.credentials.oauth2", "needs type solace and tcps:// addresses",
-        ),
-        (
-            spec.content_mode == "Binary" and mqtt is not None and mqtt.version == "3.1.1",
-            "spec.contentMode", "Binary needs mqtt.version 5: MQTT 3.1.1 has no properties",
-        ),
-        (
-            spec.start is not None
-            and (spec.start.position == "Timestamp") != (spec.start.timestamp is not None),
-            "spec.start.timestamp", "is for start.position Timestamp, which needs it",
-        ),
-    )  # fmt: skip
-    for violated, field, message in rules:
-        if violated:
-            raise SpecProblem(field, "InvalidCombination", message)

@@ -4,15 +4,14 @@ from __future__ import annotations
 
 import ssl
 from collections.abc import Iterable, Mapping
-from dataclasses import replace
+from dataclasses import dataclass, field, replace
 from functools import partial
-from pathlib import Path
 from typing import Final, NamedTuple
 from urllib.parse import urlsplit
 
 from eatool.publishing.declared.broker import EventBrokerSpec, MqttSpec, SolaceSpec, TlsSpec
 from eatool.publishing.failover import Endpoint, FailoverPublisher
-from eatool.publishing.material import as_file
+from eatool.publishing.material import Material
 from eatool.publishing.mqtt import MqttPublisher
 from eatool.publishing.mqtt_options import MqttOptions, QoS
 from eatool.publishing.port import Publisher, PublisherFactory
@@ -47,12 +46,13 @@ class Address(NamedTuple):
     secure: bool
 
 
-class Login(NamedTuple):
+@dataclass(frozen=True, slots=True)
+class Login:
     """Decoded credentials; never shown."""
 
     username: str | None = None
-    password: str | None = None
-    oauth2_token: str | None = None
+    password: str | None = field(default=None, repr=False)
+    oauth2_token: str | None = field(default=None, repr=False)
 
 
 def secrets_of(spec: EventBrokerSpec) -> frozenset[str]:
@@ -67,12 +67,12 @@ def secrets_of(spec: EventBrokerSpec) -> frozenset[str]:
 
 
 def connections(
-    name: str, spec: EventBrokerSpec, secrets: Secrets, material: Path, *, window: int
+    name: str, spec: EventBrokerSpec, secrets: Secrets, material: Material, *, window: int
 ) -> list[ConnectionOptions]:
     """Options for each address, in order; raises :class:`SpecProblem`.
 
-    ``name`` is what the broker sees, unless the spec names the client. ``material``: a private
-    directory for certificates.
+    ``name`` is what the broker sees, unless the spec names the client. ``material``: takes the
+    certificates.
     """
     addresses = [
         _address(f"spec.addresses[{number}]", text, spec)
@@ -172,19 +172,19 @@ def _solace(
     )
 
 
-def _tls(spec: TlsSpec, secrets: Secrets, material: Path) -> TlsOptions:
+def _tls(spec: TlsSpec, secrets: Secrets, material: Material) -> TlsOptions:
     options = TlsOptions(
         server_name=spec.server_name,
         minimum_version=_TLS_VERSIONS[spec.minimum_version or "TLSv1.2"],
     )
     if spec.ca is not None:
         ca = _secret(secrets, "spec.tls.ca", spec.ca.name, spec.ca.key)
-        options = replace(options, ca=as_file(material, ca))
+        options = replace(options, ca=material.file(ca))
         _check("spec.tls.ca", "holds no PEM certificates", options)
     if spec.client_certificate is not None:
         field, name = "spec.tls.clientCertificate", spec.client_certificate.name
         certificate, key = (
-            as_file(material, _secret(secrets, field, name, part)) for part in (CERTIFICATE, KEY)
+            material.file(_secret(secrets, field, name, part)) for part in (CERTIFICATE, KEY)
         )
         options = replace(options, certificate=certificate, key=key)
         _check(field, "holds no PEM certificate with its unencrypted key", options)

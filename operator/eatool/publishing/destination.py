@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Final
 
 from eatool.publishing.checkpoints import Checkpoints
 from eatool.publishing.cloudevents import Encoder
+from eatool.publishing.material import Material
 from eatool.publishing.observer import Observer
 from eatool.publishing.options import RelayOptions
 from eatool.publishing.port import PublisherFactory
@@ -28,6 +29,7 @@ class Destination:
         encoder: stored event to message.
         selection: which events go there.
         options: of the relay, start position and end included.
+        material: files that the sessions read; ``None`` = none.
 
     """
 
@@ -36,6 +38,7 @@ class Destination:
     encoder: Encoder
     selection: Selection
     options: RelayOptions
+    material: Material | None = field(default=None, repr=False)
 
     def relay(
         self, store: StoredLog, checkpoints: Checkpoints, *, owner: str, observer: Observer

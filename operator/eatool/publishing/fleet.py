@@ -8,9 +8,10 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections import defaultdict
+import random
 from collections.abc import Callable
 from dataclasses import replace
+from weakref import WeakValueDictionary
 
 from eatool.publishing.checkpoints import Checkpoints
 from eatool.publishing.destination import Destination
@@ -51,18 +52,21 @@ class Fleet:
         owner: str,
         observer_of: Callable[[str], Observer],
         first_pause: float = _FIRST_PAUSE,
+        uniform: Callable[[float, float], float] = random.uniform,
     ) -> None:
         """``owner`` names the process for people; ``observer_of`` is asked by destination name.
 
-        ``first_pause``: seconds before a failed relay starts again; doubled up to a minute.
+        ``first_pause``: most seconds before a failed relay starts again; doubled up to a minute.
+        ``uniform`` draws the jitter: what failed in all processes must not return in step.
         """
         self._store = store
         self._checkpoints = checkpoints
         self._owner = owner
         self._observer_of = observer_of
         self._first_pause = first_pause
+        self._uniform = uniform
         self._members: dict[str, _Member] = {}
-        self._changing: defaultdict[str, asyncio.Lock] = defaultdict(asyncio.Lock)
+        self._locks: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
         self._stopped = False
 
     @property
@@ -77,20 +81,27 @@ class Fleet:
         checkpoint. RuntimeError when the fleet was stopped.
         """
         name = destination.name
-        async with self._changing[name]:
+        async with self._changing(name):
             present = self._members.get(name)
             if present and present.fingerprint == fingerprint and not present.stopping.is_set():
                 return
             await self._halt(name)
+            if destination.material is not None:
+                await asyncio.to_thread(destination.material.keep)
             if self._stopped:
                 raise RuntimeError("the fleet was stopped")
             member = self._members[name] = _Member(destination, fingerprint)
             member.task = asyncio.get_running_loop().create_task(self._keep(member))
 
     async def remove(self, name: str) -> None:
-        """Stop serving a destination, with grace; its checkpoint stays. Unknown names are fine."""
-        async with self._changing[name]:
-            await self._halt(name)
+        """Stop serving a destination, with grace; its checkpoint stays, its files do not.
+
+        Unknown names are fine.
+        """
+        async with self._changing(name):
+            member = await self._halt(name)
+            if member is not None and member.destination.material is not None:
+                await asyncio.to_thread(member.destination.material.discard)
 
     async def stop(self) -> None:
         """Stop everything at the same time, with grace; nothing can be put afterwards."""
@@ -142,17 +153,23 @@ class Fleet:
                 member.failure = f"{type(error).__name__}: the relay failed and starts again"
                 if loop.time() - began > _LONGEST_PAUSE:
                     pause = self._first_pause
-                _log.exception("%s: relay failed; next start in %.1f s", name, pause)
-                await _unless(member.stopping, pause)
+                delay = self._uniform(0.0, pause)
+                _log.exception("%s: relay failed; next start in %.1f s", name, delay)
+                await _unless(member.stopping, delay)
                 pause = min(2 * pause, _LONGEST_PAUSE)
             else:
                 member.finished = not member.stopping.is_set()
                 return
 
-    async def _halt(self, name: str) -> None:
+    def _changing(self, name: str) -> asyncio.Lock:
+        """Held while a destination changes; gone when nobody wants it."""
+        return self._locks.setdefault(name, asyncio.Lock())
+
+    async def _halt(self, name: str) -> _Member | None:
+        """Stop and forget a member, if there is one."""
         member = self._members.get(name)
         if member is None or member.task is None:
-            return
+            return None
         member.stopping.set()
         if member.relay is not None:
             await member.relay.stop()
@@ -165,6 +182,7 @@ class Fleet:
             await asyncio.wait((member.task,), timeout=_MARGIN)
         if self._members.get(name) is member:
             del self._members[name]
+        return member
 
 
 async def _unless(event: asyncio.Event, seconds: float) -> None:

@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 import yaml
 from click.testing import CliRunner
+from jsonschema import Draft202012Validator
 from sqlalchemy import text
 from tests.legacy.registry import OldRegistry, old_registry
 from tests.store.stores import DATABASES
@@ -24,6 +25,7 @@ from eatool.registry.opening import open_registry
 from eatool.registry.outcome import Outcome, Recorded, Unchanged
 
 SCALE = 0.06
+CRDS = Path(__file__).parents[2] / "crds"
 
 
 @pytest.fixture(params=DATABASES)
@@ -58,6 +60,19 @@ def test_applying_what_was_imported_records_nothing(registry: OldRegistry, tmp_p
     assert result.exit_code == 0, result.output
     assert f"{len(found)} manifests: {len(found)} unchanged; 0 events" in result.output
     assert registry.events() == before
+
+
+def test_the_schemas_of_an_api_server_take_every_file(small: OldRegistry, tmp_path: Path) -> None:
+    schemas = {}
+    for kind in KINDS.values():
+        crd = yaml.safe_load((CRDS / f"eatool.io_{kind.plural}.yaml").read_text())
+        (version,) = crd["spec"]["versions"]
+        properties = version["schema"]["openAPIV3Schema"]["properties"]
+        schemas[kind.kind] = Draft202012Validator(properties["spec"])
+    found = written(small, tmp_path / "out")
+    assert {each.kind.kind for each in found} == schemas.keys()
+    for each in found:
+        schemas[each.kind.kind].validate(each.spec)
 
 
 def test_an_object_of_a_cluster_takes_over_where_the_import_ended(

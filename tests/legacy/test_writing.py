@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +20,7 @@ from eatool.legacy.adoption import adopt
 from eatool.legacy.rows import canonical
 from eatool.legacy.tables import legacy_change
 from eatool.legacy.writing import LegacyRows, RowChanged
-from eatool.store.sql.engine import open_engine
+from eatool.store.sql.engine import open_engine, reading
 
 
 @pytest.fixture(params=DATABASES)
@@ -170,3 +172,44 @@ def test_many_rows_are_written_at_once(engine: Engine) -> None:
         second = rows.page("organization", after=first[-1].id, limit=1_000)
         assert len({row.id for row in (*first, *second)}) == 1_502
         assert {row.id: row.version for row in (*first, *second)} == after
+
+
+def test_who_inserts_a_row_at_the_same_time_is_waited_for(
+    request: pytest.FixtureRequest, tmp_path: Path
+) -> None:
+    """PostgreSQL: neither write is lost, and the later one knows what it wrote over."""
+    engine = open_engine(database_url("postgresql", tmp_path, request))
+    with engine.begin() as connection:
+        create_tables(connection)
+    adopt(engine, [KINDS["organization"]])
+
+    def ours() -> int:
+        with engine.begin() as connection:
+            return LegacyRows(connection).upsert("organization", "shop", organization(name="Ours"))
+
+    with ThreadPoolExecutor(1) as pool:
+        with engine.begin() as theirs:
+            insert(theirs, "organizations", {"id": "shop", "name": "Theirs"})
+            first = LegacyRows(theirs).get("organization", "shop")
+            assert first is not None
+            written = pool.submit(ours)
+            _until_somebody_waits(engine)
+        version = written.result(timeout=30)
+    assert version == first.version + 1
+    with engine.connect() as connection:
+        row = LegacyRows(connection).get("organization", "shop")
+    assert row is not None
+    assert (row.values["name"], row.version) == ("Ours", version)
+    engine.dispose()
+
+
+def _until_somebody_waits(engine: Engine) -> None:
+    query = text(
+        "SELECT count(*) FROM pg_stat_activity "
+        "WHERE datname = current_database() AND wait_event_type = 'Lock'"
+    )
+    deadline = time.monotonic() + 20
+    with reading(engine).connect() as connection:
+        while not connection.execute(query).scalar_one():
+            assert time.monotonic() < deadline
+            time.sleep(0.01)

@@ -22,9 +22,8 @@ from eatool.legacy.bookkeeping import Bookkeeping, Rehearsed
 from eatool.legacy.importing import Import
 from eatool.legacy.manifests import write_manifests
 from eatool.legacy.report import Report, counts, reasons, save
-from eatool.legacy.source import Source
-from eatool.registry.change import ActorType, Provenance, Trust
-from eatool.registry.change import Source as Entrance
+from eatool.legacy.source import RowSource
+from eatool.registry.change import ActorType, Provenance, Source, Trust
 from eatool.registry.cli import (
     KindName,
     os_user,
@@ -68,7 +67,7 @@ def adopt(url: str, kinds: tuple[EntityKind, ...]) -> None:
     with _opened(url) as engine:
         upgrade(engine)
         there = _there(engine, kinds)
-        problems = Source(engine).problems(there, adopted=False)
+        problems = RowSource(engine).problems(there, adopted=False)
         if problems:
             raise click.ClickException("\n".join(problems))
         new = adoption.adopt(engine, there)
@@ -122,11 +121,11 @@ def import_(
         actor=actor or os_user(),
         actor_type=ActorType.USER,
         trust=Trust.DECLARED,
-        source=Entrance.IMPORT,
+        source=Source.IMPORT,
         reason=reason,
     )
     with _opened(url) as engine:
-        source, there = Source(engine), _there(engine, kinds)
+        source, there = RowSource(engine), _there(engine, kinds)
         problems = source.problems(there, adopted=not dry_run)
         if problems:
             hint = (
@@ -172,7 +171,7 @@ def manifests(
 ) -> None:
     """Write a custom resource for every row, ready for kubectl apply or a GitOps repository."""
     with _opened(url) as engine:
-        source, there = Source(engine), _there(engine, kinds)
+        source, there = RowSource(engine), _there(engine, kinds)
         problems = source.problems(there, adopted=False)
         if problems:
             raise click.UsageError("\n".join(problems))
@@ -200,7 +199,7 @@ def status(url: str, namespace: str, output: str) -> None:
     Pending are the keys of rows that were written since they were last looked at.
     """
     with _opened(url) as engine:
-        source = Source(engine)
+        source = RowSource(engine)
         there = source.present(KINDS.values())
         adopted = adoption.adopted_kinds(engine, there)
         standings = Bookkeeping(engine, namespace).standings(KINDS.values())
@@ -253,7 +252,7 @@ def _opened(url: str) -> Iterator[Engine]:
 
 def _there(engine: Engine, kinds: Sequence[EntityKind]) -> list[EntityKind]:
     """The kinds that are meant: the given ones, or all that have a table."""
-    there = list(kinds) or Source(engine).present(KINDS.values())
+    there = list(kinds) or RowSource(engine).present(KINDS.values())
     if not there:
         tables = ", ".join(kind.table for kind in KINDS.values())
         raise click.UsageError(f"--store: no table of a registry is there ({tables})")

@@ -23,7 +23,7 @@ from eatool.legacy.bookkeeping import Bookkeeping, Imported, Rehearsed
 from eatool.legacy.order import in_order, levels
 from eatool.legacy.report import Report, TableReport
 from eatool.legacy.rows import canonicalised, instant, name_complaint, spec_fingerprint, spec_of
-from eatool.legacy.source import Source
+from eatool.legacy.source import RowSource
 from eatool.registry.change import Change, Provenance
 from eatool.registry.outcome import Outcome, Recorded, Refused, Unchanged, WaitingFor
 
@@ -39,7 +39,7 @@ class Import:
     """One run over the rows of ``source``, which are the entities of ``namespace``."""
 
     applying: Applying
-    source: Source
+    source: RowSource
     notes: Bookkeeping | Rehearsed
     namespace: str
     provenance: Provenance

@@ -23,7 +23,7 @@ from eatool.domain.parsing import parse
 from eatool.legacy.bookkeeping import Imported
 from eatool.legacy.order import in_order
 from eatool.legacy.rows import canonicalised, name_complaint, spec_of
-from eatool.legacy.source import Source
+from eatool.legacy.source import RowSource
 
 _CHUNK = 500
 #: Characters of an old value that a comment shows.
@@ -56,7 +56,7 @@ def directories(kinds: Sequence[EntityKind]) -> dict[str, str]:
 
 
 def write_manifests(
-    source: Source,
+    source: RowSource,
     kinds: Sequence[EntityKind],
     out: Path,
     *,

@@ -13,7 +13,7 @@ from eatool.legacy.tables import DELETED_AT, LEGACY_TABLES, LegacyTable
 from eatool.store.sql.engine import reading
 
 
-class Source:
+class RowSource:
     """Rows of the registry at ``engine`` that are not soft-deleted. Methods block; thread-safe."""
 
     def __init__(self, engine: Engine) -> None:

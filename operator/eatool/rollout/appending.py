@@ -13,19 +13,20 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from typing import Any, cast
 
-from sqlalchemy import Connection, Engine, select
+from sqlalchemy import Connection, select
 
 from eatool.domain.events import Deleted
 from eatool.domain.evolve import read_event
 from eatool.domain.identity import EntityRef
 from eatool.domain.kind import EntitySpec
 from eatool.domain.kinds import KINDS
-from eatool.legacy.writing import LegacyRows, RowChanged
+from eatool.legacy.writing import LegacyRows
 from eatool.registry.service import Appender
 from eatool.store.batch import encode
 from eatool.store.clock import Clock, utc_now
 from eatool.store.port import Append, Appended, AppendRefused, Fence, StaleEpoch, StoreError
 from eatool.store.sql.errors import Errors
+from eatool.store.sql.log import SqlEventStore
 from eatool.store.sql.tables import fence as fences
 
 #: Writes of rows in one transaction.
@@ -80,10 +81,10 @@ class LegacyWriter:
     Used from one event loop, with one thread of its own.
     """
 
-    def __init__(self, engine: Engine, *, clock: Clock = utc_now) -> None:
-        self._engine = engine
+    def __init__(self, store: SqlEventStore, *, clock: Clock = utc_now) -> None:
+        self._store = store
         self._clock = clock
-        self._errors = Errors(engine)
+        self._errors = Errors(store.engine)
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="legacy")
         self._waiting: list[tuple[RowWrite, asyncio.Future[int]]] = []
         self._worker: asyncio.Task[None] | None = None
@@ -137,15 +138,16 @@ class LegacyWriter:
         # Every writer gets to see what became of its own row.
         except Exception as error:
             if len(writes) == 1:
-                return [self._told(error)]
+                return [error]
         return [result for write in writes for result in self._commit([write])]
 
     def _at_once(self, writes: Sequence[RowWrite]) -> list[int]:
         for _ in range(_ATTEMPTS - 1):
             try:
                 return self._transaction(writes)
-            except self._errors.types as error:
-                if not self._errors.again(error):
+            except StoreError as error:
+                cause = error.__cause__
+                if not (isinstance(cause, Exception) and self._errors.again(cause)):
                     raise
         return self._transaction(writes)
 
@@ -154,7 +156,7 @@ class LegacyWriter:
         for write in writes:
             by_kind[write.ref.aggregate_type].append(write)
         versions: dict[EntityRef, int] = {}
-        with self._engine.begin() as connection:
+        with self._store.transaction() as connection:
             for fence in sorted({write.fence for write in writes}, key=lambda each: each.name):
                 hold(connection, fence)
             rows = LegacyRows(connection, clock=self._clock)
@@ -168,11 +170,6 @@ class LegacyWriter:
                 after = rows.write(aggregate_type, wanted, expected)
                 versions |= {write.ref: after.get(write.ref.name, 0) for write in mine}
         return [versions[write.ref] for write in writes]
-
-    def _told(self, error: Exception) -> Exception:
-        if isinstance(error, StoreError | RowChanged):
-            return error
-        return self._errors.translate(error) if isinstance(error, self._errors.types) else error
 
 
 class Fenced:

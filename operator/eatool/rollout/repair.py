@@ -23,7 +23,6 @@ from eatool.rollout.appending import LegacyWriter, RowWrite
 from eatool.rollout.comparison import Comparison, differing, plain
 from eatool.rollout.ledger import Standing
 from eatool.store.port import StaleEpoch
-from eatool.store.sql.errors import Errors
 from eatool.store.sql.log import SqlEventStore
 from eatool.store.sql.tables import log
 
@@ -78,7 +77,6 @@ class Repair:
         self._recorder = recorder
         self._legacy = legacy
         self._store = store
-        self._errors = Errors(store.engine)
         self._namespace = namespace
 
     async def legacy_wins(
@@ -150,18 +148,15 @@ class Repair:
 
     def _rewrite_read_row(self, ref: EntityRef) -> None:
         rows = READ_TABLES[ref.aggregate_type].table
-        try:
-            with self._store.engine.begin() as connection:
-                # Nobody appends meanwhile, so the stream is as the row has to be.
-                connection.execute(select(log.c.position).where(log.c.id == 1).with_for_update())
-                events = self._store.read_stream(ref.stream_id)
-                connection.execute(
-                    delete(rows).where(rows.c.namespace == ref.namespace, rows.c.id == ref.name)
-                )
-                if events:
-                    ReadModels().apply(connection, events)
-        except self._errors.types as error:
-            raise self._errors.translate(error) from error
+        with self._store.transaction() as connection:
+            # Nobody appends meanwhile, so the stream is as the row has to be.
+            connection.execute(select(log.c.position).where(log.c.id == 1).with_for_update())
+            events = self._store.read_stream(ref.stream_id)
+            connection.execute(
+                delete(rows).where(rows.c.namespace == ref.namespace, rows.c.id == ref.name)
+            )
+            if events:
+                ReadModels().apply(connection, events)
 
 
 def _says(kind: EntityKind, compared: Comparison, spec: EntitySpec | None) -> bool:

@@ -15,10 +15,10 @@ from eatool.dev.apiclient import ApiClient
 from eatool.dev.controlplane import ControlPlane
 from eatool.domain.kind import EntityKind
 from eatool.domain.kinds import KINDS
-from eatool.kube.platform.resources import RESOURCES, Resource
+from eatool.kube.platform.resources import Resource
 from eatool.kube.schema.admission import POLICY_NAME, actor_policy
 from eatool.kube.schema.crd import crd_name, custom_resource_definition
-from eatool.kube.schema.platform import platform_crd
+from eatool.kube.schema.platform import DECLARED, platform_crd
 from eatool.publishing.declared import API_GROUP, API_VERSION
 
 CRDS = "/apis/apiextensions.k8s.io/v1/customresourcedefinitions"
@@ -38,14 +38,14 @@ def crds(admin: ApiClient) -> None:
 @pytest.fixture(scope="session")
 def platform_crds(admin: ApiClient) -> None:
     """The CRDs of the platform group, served."""
-    for crd in (platform_crd(resource) for resource in RESOURCES):
+    for crd in (platform_crd(resource) for resource in DECLARED):
         apply(admin, f"{CRDS}/{crd['metadata']['name']}", crd)
 
     def served(resource: Resource) -> bool:
         path = f"/apis/{API_GROUP}/{API_VERSION}/{resource.plural}"
         return admin.request("GET", path).status == HTTPStatus.OK
 
-    wait_for(lambda: all(map(served, RESOURCES)))
+    wait_for(lambda: all(map(served, DECLARED)))
 
 
 @pytest.fixture

@@ -10,11 +10,10 @@ from tests.crds.cases import LANDSCAPE
 
 from eatool.domain.kind import EntityKind
 from eatool.domain.kinds import KINDS
-from eatool.kube.platform.resources import RESOURCES, Resource
 from eatool.kube.schema.artifacts import crd_files, reference_files
 from eatool.kube.schema.cli import crds
 from eatool.kube.schema.crd import custom_resource_definition
-from eatool.kube.schema.platform import platform_crd
+from eatool.kube.schema.platform import DECLARED, Resource, platform_crd
 from eatool.kube.schema.yaml_text import HEADER, to_yaml
 from eatool.publishing.declared import API_GROUP
 
@@ -65,7 +64,7 @@ def test_fresh_files_pass_the_check(directory: Path) -> None:
     assert result.exit_code == 0, result.output
     assert sorted(path.name for path in (directory / "crds").glob("*.yaml")) == sorted(
         [f"eatool.io_{kind.plural}.yaml" for kind in ALL]
-        + [f"{API_GROUP}_{resource.plural}.yaml" for resource in RESOURCES]
+        + [f"{API_GROUP}_{resource.plural}.yaml" for resource in DECLARED]
     )
     assert (directory / "crds" / "admission" / "actor-policy.yaml").exists()
 

@@ -246,8 +246,9 @@ def test_no_rule_is_without_a_refusal(resource: Resource) -> None:
 
 
 def examples() -> Iterator[JsonObject]:
-    for path in sorted(EXAMPLES.glob("*.yaml")):
-        yield from yaml.safe_load_all(path.read_text())
+    for resource in RESOURCES:
+        for path in sorted(EXAMPLES.glob(f"{resource.kind.lower()}*.yaml")):
+            yield from yaml.safe_load_all(path.read_text())
 
 
 @pytest.mark.parametrize("manifest", tuple(examples()), ids=lambda manifest: manifest["kind"])

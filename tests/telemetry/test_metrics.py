@@ -5,12 +5,15 @@ from __future__ import annotations
 import contextlib
 import re
 import subprocess
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
 from prometheus_client import generate_latest
 
 from eatool.publishing.breaker import CircuitState
+from eatool.rollout.ledger import Standing
+from eatool.rollout.phases import Phase
 from eatool.telemetry import reference
 from eatool.telemetry.labels import OTHER, Labels
 from eatool.telemetry.metrics import (
@@ -26,7 +29,9 @@ from eatool.telemetry.metrics import (
     ReconcileResult,
 )
 from eatool.telemetry.prometheus import PrometheusMetrics
+from eatool.telemetry.rollout_metrics import Judged
 
+NOW = datetime(2026, 3, 2, 12, tzinfo=UTC)
 ROOT = Path(__file__).parents[2]
 ENTITIES = [f"entity_{number}" for number in range(9)]
 FORBIDDEN = {"name", "namespace", "uid", "user", "actor", "topic", "message", "event_id", "id"}
@@ -50,7 +55,12 @@ def labels() -> Labels:
 
 @pytest.fixture
 def metrics(labels: Labels) -> PrometheusMetrics:
-    return PrometheusMetrics(labels)
+    """With every kind under rollout."""
+    metrics = PrometheusMetrics(labels)
+    for entity in ENTITIES:
+        metrics.rollout.standing(entity, Standing(entity, Phase.LEGACY, 1, NOW))
+        metrics.rollout.judged(entity, [Judged("parity", 0.0, 0.0, "pass")], 1.0)
+    return metrics
 
 
 def series(metrics: PrometheusMetrics) -> dict[str, float]:

@@ -21,6 +21,7 @@ from eatool.telemetry.metrics import (
     ConflictReason,
     ReconcileResult,
 )
+from eatool.telemetry.rollout_instruments import RolloutInstruments
 
 #: Handlers and appends: from a memory hit to a database in trouble.
 _FAST = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 1.0, 2.5, 10.0)
@@ -57,6 +58,7 @@ class Instruments:
         self.brokers = BrokerInstruments(self._declare, labels.entities)
         for broker in labels.brokers:
             self.brokers.add(broker)
+        self.rollout = RolloutInstruments(self._declare)
         self._http(labels)
         release = (__version__, platform.python_version(), _installed("kopf"))
         self._declare.gauge(

@@ -15,6 +15,7 @@ from eatool.telemetry.metrics import (
     PublishResult,
     ReconcileResult,
 )
+from eatool.telemetry.rollout import RolloutSeries
 
 
 class PrometheusMetrics:
@@ -30,6 +31,8 @@ class PrometheusMetrics:
         disable_created_metrics()  # type: ignore[no-untyped-call]
         self.registry = CollectorRegistry(auto_describe=True)
         self.instruments = Instruments(self.registry, labels)
+        #: Rollouts of kinds, their parity and their commands.
+        self.rollout = RolloutSeries(self.instruments.rollout)
         self._circuits: dict[str, CircuitState] = {}
         self._head = 0
         for broker in labels.brokers:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, Final, NamedTuple
+from typing import Any, Final, Literal, NamedTuple
 
 from eatool.domain.kind import CelRule, SpecObject
 from eatool.publishing.declared import API_GROUP, API_VERSION
@@ -36,6 +36,8 @@ class Resource:
         spec: model of ``spec``; its docstring describes the kind.
         cel: what the API server checks on ``spec`` beyond the types.
         name_max: longest ``metadata.name``.
+        scope: whether an object belongs to a namespace.
+        rules: what the API server checks on the whole object.
 
     """
 
@@ -45,6 +47,8 @@ class Resource:
     spec: type[SpecObject]
     cel: tuple[CelRule, ...]
     name_max: int
+    scope: Literal["Namespaced", "Cluster"] = "Namespaced"
+    rules: tuple[CelRule, ...] = ()
 
     @property
     def api_version(self) -> str:

@@ -9,10 +9,9 @@ from pathlib import Path
 import yaml
 
 from eatool.domain.kind import EntityKind
-from eatool.kube.platform.resources import RESOURCES
 from eatool.kube.schema.admission import actor_policy
 from eatool.kube.schema.crd import custom_resource_definition
-from eatool.kube.schema.platform import platform_crd
+from eatool.kube.schema.platform import DECLARED, platform_crd
 from eatool.kube.schema.platform_reference import resource_name, resource_page
 from eatool.kube.schema.reference import index_page, kind_page, page_name
 from eatool.kube.schema.structural import JsonObject
@@ -33,7 +32,7 @@ def crd_files(kinds: Sequence[EntityKind]) -> Files:
     }
     files |= {
         Path(f"{API_GROUP}_{resource.plural}.yaml"): to_yaml([platform_crd(resource)])
-        for resource in RESOURCES
+        for resource in DECLARED
     }
     return {**files, Path(ADMISSION_FILE): to_yaml(actor_policy(kinds))}
 
@@ -45,7 +44,7 @@ def reference_files(kinds: Sequence[EntityKind], examples: Mapping[str, JsonObje
     }
     pages |= {
         Path(resource_name(resource)): resource_page(resource, examples.get(resource.kind))
-        for resource in RESOURCES
+        for resource in DECLARED
     }
     return {Path("README.md"): index_page(kinds), **pages}
 

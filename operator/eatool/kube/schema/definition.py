@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Literal
 
 from eatool.domain.kind import CelRule
 from eatool.kube.schema.structural import JsonObject, ordered, prose
@@ -19,6 +20,7 @@ class Definition:
         columns: ``additionalPrinterColumns``, in order.
         selectable: paths such as ``.spec.broker`` for ``--field-selector``, at most eight.
         schema: ``openAPIV3Schema`` of the whole object; see :func:`root_schema`.
+        scope: whether an object belongs to a namespace.
 
     """
 
@@ -32,6 +34,7 @@ class Definition:
     columns: Sequence[JsonObject]
     selectable: Sequence[str]
     schema: JsonObject
+    scope: Literal["Namespaced", "Cluster"] = "Namespaced"
 
     @property
     def name(self) -> str:
@@ -49,7 +52,7 @@ class Definition:
             },
             "spec": {
                 "group": self.group,
-                "scope": "Namespaced",
+                "scope": self.scope,
                 "names": {
                     "kind": self.kind,
                     "listKind": f"{self.kind}List",

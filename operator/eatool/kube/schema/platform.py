@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from typing import Final
 
 from eatool.kube.platform.resources import (
     CATEGORY,
@@ -13,69 +13,45 @@ from eatool.kube.platform.resources import (
     RESEND,
     Resource,
 )
+from eatool.kube.rollout.resource import EVENT_SOURCING_ROLLOUT
 from eatool.kube.schema.definition import Definition, root_schema, validations
+from eatool.kube.schema.rollout import ROLLOUT
+from eatool.kube.schema.showing import (
+    AGE,
+    KSTATUS,
+    OBSERVED,
+    Shown,
+    choice,
+    column,
+    condition,
+    time,
+)
 from eatool.kube.schema.status import conditions, counter, text
 from eatool.kube.schema.structural import JsonObject, ordered, structural_schema
 from eatool.publishing.declared import API_GROUP, API_VERSION
 
-_KSTATUS = "Where it stands, in kstatus terms."
-_AGE: JsonObject = {"name": "Age", "type": "date", "jsonPath": ".metadata.creationTimestamp"}
-
-
-def _column(name: str, type_: str, path: str, *, wide: bool = False) -> JsonObject:
-    column: JsonObject = {"name": name, "type": type_, "jsonPath": path}
-    return {**column, "priority": 1} if wide else column
-
-
-def _condition(name: str, type_: str, part: str = "status", *, wide: bool = False) -> JsonObject:
-    return _column(name, "string", f'.status.conditions[?(@.type=="{type_}")].{part}', wide=wide)
-
-
-def _time(description: str) -> JsonObject:
-    return {"description": description, "type": "string", "format": "date-time"}
-
-
-def _choice(description: str, *values: str) -> JsonObject:
-    return {"description": description, "type": "string", "enum": list(values)}
-
-
-_OBSERVED = counter(
-    "Generation of the spec this status speaks of; -1 before the operator has seen the object.",
-    minimum=-1,
-)
-
-
-@dataclass(frozen=True, slots=True)
-class _Shown:
-    """How objects of a resource present themselves."""
-
-    columns: tuple[JsonObject, ...]
-    selectable: tuple[str, ...]
-    status: Mapping[str, JsonObject]
-
-
-_SHOWN: Mapping[Resource, _Shown] = {
-    EVENT_BROKER: _Shown(
+_SHOWN: Mapping[Resource, Shown] = {
+    EVENT_BROKER: Shown(
         columns=(
-            _column("Type", "string", ".spec.type"),
-            _condition("Ready", "Ready"),
-            _condition("Connected", "Connected"),
-            _column("Circuit", "string", ".status.circuit"),
-            _column("Lag", "integer", ".status.lagEvents"),
+            column("Type", "string", ".spec.type"),
+            condition("Ready", "Ready"),
+            condition("Connected", "Connected"),
+            column("Circuit", "string", ".status.circuit"),
+            column("Lag", "integer", ".status.lagEvents"),
             # A date, which kubectl prints as an age: true at every look, and no write a second.
-            _column("Behind", "date", ".status.oldestUnpublishedAt"),
-            _column("Parked", "integer", ".status.parkedStreams"),
-            _condition("Suspended", "Suspended"),
-            _AGE,
-            _column("Position", "integer", ".status.position", wide=True),
-            _column("Address", "string", ".status.address", wide=True),
-            _condition("Message", "Ready", "message", wide=True),
-            _column("Error", "string", ".status.lastError", wide=True),
+            column("Behind", "date", ".status.oldestUnpublishedAt"),
+            column("Parked", "integer", ".status.parkedStreams"),
+            condition("Suspended", "Suspended"),
+            AGE,
+            column("Position", "integer", ".status.position", wide=True),
+            column("Address", "string", ".status.address", wide=True),
+            condition("Message", "Ready", "message", wide=True),
+            column("Error", "string", ".status.lastError", wide=True),
         ),
         selectable=(".spec.type", ".spec.suspended"),
         status={
-            "observedGeneration": _OBSERVED,
-            "circuit": _choice(
+            "observedGeneration": OBSERVED,
+            "circuit": choice(
                 "The circuit breaker: closed = events flow, open = nothing is sent until the next "
                 "try, half_open = trying with one event.",
                 "closed",
@@ -94,32 +70,32 @@ _SHOWN: Mapping[Resource, _Shown] = {
             "lagSeconds": counter(
                 "Age of the oldest of them when the figures were written; see oldestUnpublishedAt."
             ),
-            "oldestUnpublishedAt": _time(
+            "oldestUnpublishedAt": time(
                 "When the oldest event was recorded that this broker has not acknowledged; "
                 "absent when there is none."
             ),
             "parkedStreams": counter("Entities that this broker is not sent any more."),
             "lastError": text("Why the last session failed; absent while all is well."),
             "conditions": conditions(
-                _KSTATUS, "Ready, Connected, Suspended; Reconciling, Stalled only while true."
+                KSTATUS, "Ready, Connected, Suspended; Reconciling, Stalled only while true."
             ),
         },
     ),
-    EVENT_REPLAY: _Shown(
+    EVENT_REPLAY: Shown(
         columns=(
-            _column("Broker", "string", ".spec.broker"),
-            _column("Prefix", "string", ".spec.topicPrefix"),
-            _column("State", "string", ".status.state"),
-            _column("Progress", "string", ".status.progress"),
-            _column("Position", "integer", ".status.position"),
-            _column("End", "integer", ".status.endPosition"),
-            _AGE,
-            _condition("Message", "Ready", "message", wide=True),
+            column("Broker", "string", ".spec.broker"),
+            column("Prefix", "string", ".spec.topicPrefix"),
+            column("State", "string", ".status.state"),
+            column("Progress", "string", ".status.progress"),
+            column("Position", "integer", ".status.position"),
+            column("End", "integer", ".status.endPosition"),
+            AGE,
+            condition("Message", "Ready", "message", wide=True),
         ),
         selectable=(".spec.broker",),
         status={
-            "observedGeneration": _OBSERVED,
-            "state": _choice(
+            "observedGeneration": OBSERVED,
+            "state": choice(
                 "Pending = cannot start yet, Running, Paused (by the replay or its broker being "
                 "suspended), Completed, Failed = ended without having sent everything.",
                 "Pending",
@@ -135,23 +111,23 @@ _SHOWN: Mapping[Resource, _Shown] = {
             ),
             "progress": text("Share of the range that is done, such as 42%."),
             "parkedStreams": counter("Entities whose events the broker refused."),
-            "startedAt": _time("When the range was fixed."),
-            "completedAt": _time("When the last event was acknowledged."),
-            "conditions": conditions(_KSTATUS, "Ready; Reconciling, Stalled only while true."),
+            "startedAt": time("When the range was fixed."),
+            "completedAt": time("When the last event was acknowledged."),
+            "conditions": conditions(KSTATUS, "Ready; Reconciling, Stalled only while true."),
         },
     ),
-    PARKED_STREAM: _Shown(
+    PARKED_STREAM: Shown(
         columns=(
-            _column("Broker", "string", ".spec.broker"),
-            _column("Stream", "string", ".spec.stream"),
-            _column("State", "string", ".status.state"),
-            _column("Waiting", "integer", ".status.waitingEvents"),
-            _column("Parked", "date", ".status.parkedAt"),
-            _column("Reason", "string", ".status.reason"),
+            column("Broker", "string", ".spec.broker"),
+            column("Stream", "string", ".spec.stream"),
+            column("State", "string", ".status.state"),
+            column("Waiting", "integer", ".status.waitingEvents"),
+            column("Parked", "date", ".status.parkedAt"),
+            column("Reason", "string", ".status.reason"),
         ),
         selectable=(".spec.broker", ".spec.stream"),
         status={
-            "state": _choice(
+            "state": choice(
                 "Parked = nothing of it is sent; Resending = somebody asked for it.",
                 "Parked",
                 "Resending",
@@ -161,11 +137,14 @@ _SHOWN: Mapping[Resource, _Shown] = {
             "firstPosition": counter("Log position of the first event that was not sent."),
             "firstVersion": counter("Version of the entity with that event."),
             "waitingEvents": counter("Events that will be sent when it is released."),
-            "parkedAt": _time("When it was parked."),
+            "parkedAt": time("When it was parked."),
             "lastHandledResend": text(f"The last value of the annotation {RESEND} acted on."),
         },
     ),
+    EVENT_SOURCING_ROLLOUT: ROLLOUT,
 }
+#: Every resource of the group, in reading order.
+DECLARED: Final = tuple(_SHOWN)
 
 
 def platform_crd(resource: Resource) -> JsonObject:
@@ -186,7 +165,9 @@ def platform_crd(resource: Resource) -> JsonObject:
             name_max=resource.name_max,
             spec=platform_spec(resource),
             status=platform_status(resource),
+            rules=resource.rules,
         ),
+        scope=resource.scope,
     ).manifest()
 
 

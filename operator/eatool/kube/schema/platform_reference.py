@@ -17,7 +17,7 @@ def resource_name(resource: Resource) -> str:
 def resource_page(resource: Resource, example: JsonObject | None) -> str:
     """The page of one resource; ``example`` is a manifest of it."""
     facts = (
-        ("API", f"`{resource.api_version}`, namespaced: the operator's own namespace"),
+        ("API", f"`{resource.api_version}`, {_PLACES[resource.scope]}"),
         ("Resource", code(resource.plural, *resource.short_names)),
     )
     spec = (
@@ -36,7 +36,7 @@ def resource_page(resource: Resource, example: JsonObject | None) -> str:
     )
     rules = [
         f"metadata.name must have at most {resource.name_max} characters",
-        *(rule.message for rule in resource.cel),
+        *(rule.message for rule in (*resource.rules, *resource.cel)),
     ]
     sections = (
         MARK,
@@ -52,3 +52,9 @@ def resource_page(resource: Resource, example: JsonObject | None) -> str:
         table(("Field", "Type", "Meaning"), status),
     )
     return "\n\n".join(section for section in sections if section) + "\n"
+
+
+_PLACES = {
+    "Namespaced": "namespaced: the operator's own namespace",
+    "Cluster": "of the whole cluster",
+}

@@ -13,10 +13,10 @@ from eatool.domain.fields import NAME_MAX
 from eatool.domain.kind import EntityKind, Ref
 from eatool.domain.rules import SharedKey, StateMachine
 from eatool.kube.platform.resources import CATEGORY as PLATFORM_CATEGORY
-from eatool.kube.platform.resources import RESOURCES
 from eatool.kube.schema.crd import CATEGORY, root_rules, spec_schema
 from eatool.kube.schema.fields import fields_of
 from eatool.kube.schema.markdown import MARK, bullets, code, example_section, table
+from eatool.kube.schema.platform import DECLARED
 from eatool.kube.schema.status import status_schema
 from eatool.kube.schema.structural import JsonObject, prose
 from eatool.publishing.declared import API_GROUP, API_VERSION
@@ -95,7 +95,7 @@ def index_page(kinds: Sequence[EntityKind]) -> str:
                             code(*resource.short_names),
                             prose(resource.spec.__doc__ or "").partition(". ")[0].rstrip(".") + ".",
                         )
-                        for resource in RESOURCES
+                        for resource in DECLARED
                     ),
                 ),
             )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import threading
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -160,6 +161,80 @@ async def test_the_last_required_broker_takes_the_condition_with_it() -> None:
         objects.reconcile()
     assert objects.told is None
     assert not len(objects.publication)
+
+
+async def test_the_last_required_broker_gone_while_its_answer_is_awaited() -> None:
+    objects = Objects(Brokers({"mqtt": 0}), mqtt=EVERYTHING)
+    with objects.following():
+        objects.record(7)
+        objects.required.replace({})
+        await eventually(objects, None)
+    assert not len(objects.publication)
+
+
+async def test_a_broker_that_takes_the_place_of_another_is_waited_for() -> None:
+    brokers = Brokers({"old": 0, "new": 0})
+    objects = Objects(brokers, old=EVERYTHING)
+    with objects.following():
+        objects.record(7)
+        objects.required.replace({"new": EVERYTHING})
+        brokers.positions["old"] = 7
+        await asyncio.sleep(0.05)
+        assert (objects.told or ())[:2] == ("False", "Pending")
+        brokers.positions["new"] = 7
+        await eventually(objects, ("True", "Acknowledged"))
+    assert objects.told == ("True", "Acknowledged", "Acknowledged by new")
+
+
+async def test_a_broker_that_begins_later_has_what_it_is_not_to_be_sent() -> None:
+    """Its cursors stand at its start from the moment it is seen, suspended or not."""
+    brokers = Brokers()
+    objects = Objects(brokers, latest=EVERYTHING)
+    with objects.following():
+        objects.record(7)
+        assert objects.told == ("False", "Pending", "Waiting for latest")
+        brokers.positions["latest"] = 7
+        await eventually(objects, ("True", "Acknowledged"))
+        objects.record(8)
+        await asyncio.sleep(0.05)
+        assert objects.told == ("False", "Pending", "Waiting for latest")
+
+
+async def test_a_broker_that_is_added_costs_no_write_to_what_is_published() -> None:
+    brokers = Brokers({"mqtt": 7, "added": 0})
+    objects = Objects(brokers, mqtt=EVERYTHING)
+    with objects.following():
+        objects.record(7)
+        await eventually(objects, ("True", "Acknowledged"))
+        writes = objects.writes
+        objects.required.replace({"mqtt": EVERYTHING, "added": EVERYTHING})
+        objects.reconcile()
+        await asyncio.sleep(0.05)
+    assert objects.writes == writes
+
+
+async def test_the_loop_runs_on_while_very_many_are_judged(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    judging, go_on = threading.Event(), threading.Event()
+    judge = published._judge
+
+    def slow(*arguments: Any) -> Any:
+        judging.set()
+        go_on.wait(5)
+        return judge(*arguments)
+
+    monkeypatch.setattr(published, "_judge", slow)
+    brokers = Brokers({"mqtt": 7})
+    objects = Objects(brokers, mqtt=EVERYTHING)
+    with objects.following():
+        objects.record(7)
+        while not judging.is_set():
+            await asyncio.sleep(0.002)
+        objects.record(9)  # while the verdict on the event before it is on its way
+        go_on.set()
+        await asyncio.sleep(0.05)
+        assert objects.told == ("False", "Pending", "Waiting for mqtt")
 
 
 async def test_parked_and_released() -> None:

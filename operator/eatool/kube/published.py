@@ -2,6 +2,9 @@
 
 Judged by the checkpoints in the database, not by what this process sends: several operators share
 a broker's partitions. It never touches ``Ready``: an outage of a broker must not fail a sync.
+
+Judged once for each event, by the brokers required then: one that is added later reads the log in
+its own time, and what it still lacks shows in its status, not in a write to every entity.
 """
 
 from __future__ import annotations
@@ -153,27 +156,41 @@ class Publication:
 
     async def _look(self) -> bool:
         """One comparison of everything open; whether anything changed."""
-        wanted = {ref: self._required.of(ref.stream_id) for ref in self._open}
-        names = sorted({name for brokers in wanted.values() for name in brokers})
-        standings = await asyncio.to_thread(self._standings, names)
+        # In a thread: after an outage there may be as many as there are entities.
+        verdicts = await asyncio.to_thread(self._verdicts, list(self._open.items()))
         changed = False
-        for ref, brokers in wanted.items():
-            entry = self._open.get(ref)
-            if entry is None:
-                continue
-            verdict = _judge(ref.stream_id, entry, {name: standings[name] for name in brokers})
-            if verdict != entry.verdict and self._is_news(entry, verdict):
+        for ref, entry, verdict in verdicts:
+            if self._open.get(ref) is not entry:
+                continue  # another event by now
+            if verdict is None:
+                del self._open[ref]
+            elif self._is_news(entry, verdict):
                 entry.verdict = verdict
-                changed = True
-                self._wake(ref)
+            else:
+                continue
+            changed = True
+            self._wake(ref)
         return changed
+
+    def _verdicts(
+        self, following: Collection[tuple[EntityRef, _Open]]
+    ) -> list[tuple[EntityRef, _Open, Condition | None]]:
+        """What is not told yet; ``None``: no broker is required any more. Blocks."""
+        wanted = [self._required.of(ref.stream_id) for ref, _ in following]
+        standings = {name: self._standing(name) for name in sorted(set().union(*wanted))}
+        found: list[tuple[EntityRef, _Open, Condition | None]] = []
+        for (ref, entry), brokers in zip(following, wanted, strict=True):
+            verdict = None
+            if brokers:
+                concerned = {name: standings[name] for name in brokers}
+                verdict = _judge(ref.stream_id, entry, concerned)
+            if verdict is None or verdict != entry.verdict:
+                found.append((ref, entry, verdict))
+        return found
 
     def _is_news(self, entry: _Open, verdict: Condition) -> bool:
         pending = entry.verdict is not None and entry.verdict.reason == verdict.reason
         return not pending or self._clock() - entry.since > _PATIENCE
-
-    def _standings(self, names: Collection[str]) -> dict[str, _Standing]:
-        return {name: self._standing(name) for name in names}
 
     def _standing(self, name: str) -> _Standing:
         # In this order: a cursor passes a parked event only when the parking is written down.

@@ -14,7 +14,8 @@ from eatool.domain.errors import FieldError, SpecInvalid
 from eatool.domain.kind import EntityKind, EntitySpec
 from eatool.legacy.rows import canonical, fingerprint, name_complaint
 from eatool.legacy.writing import LegacyRow, LegacyRows
-from eatool.projections.tables import READ_TABLES
+from eatool.projections.checkpoints import positions
+from eatool.projections.tables import PROJECTION, READ_TABLES
 from eatool.store.sql.engine import reading
 from eatool.store.sql.tables import event
 
@@ -47,11 +48,12 @@ class Verdict(StrEnum):
 class Versions:
     """What both sides were at; a second look counts only at the same ones.
 
-    0 where there is no row, no stream.
+    ``read`` and ``stream`` are log positions: of the event that the read row is made of, and of
+    the newest one. 0 where there is no row, no stream.
     """
 
     legacy: int = 0
-    position: int = 0
+    read: int = 0
     stream: int = 0
 
 
@@ -63,7 +65,7 @@ class Comparison:
         legacy: canonical spec of a living row; ``None`` for none, and with ``errors``.
         read: fields of a living row of the read table by snake_case name.
         uid, generation: the last recorded ones, if any.
-        read_version: stream version that the read table is at.
+        behind: the follower of the log has yet to bring the newest events to the tables.
         differing: snake_case fields, sorted; :data:`EXISTENCE` when only one side is there.
         rule: that leaves all of ``differing`` out.
 
@@ -75,7 +77,7 @@ class Comparison:
     read: Mapping[str, Any] | None = None
     uid: str | None = None
     generation: int | None = None
-    read_version: int = 0
+    behind: bool = False
     errors: tuple[FieldError, ...] = ()
     differing: tuple[str, ...] = ()
     rule: str | None = None
@@ -84,11 +86,6 @@ class Comparison:
     def same(self) -> bool:
         """Nothing differs, and both can be read."""
         return not (self.differing or self.errors)
-
-    @property
-    def behind(self) -> bool:
-        """The read table has yet to follow the log."""
-        return self.read_version < self.versions.stream
 
 
 @contextmanager
@@ -113,9 +110,10 @@ def compare(
     wanted = sorted(ids)
     legacy = LegacyRows(connection).many(kind.aggregate_type, wanted)
     read = _read_rows(connection, kind, namespace, wanted)
-    streams = _stream_versions(connection, kind, namespace, wanted)
+    streams = _stream_positions(connection, kind, namespace, wanted)
+    followed = positions(connection, PROJECTION).get(kind.aggregate_type)
     return {
-        each: _Sides(legacy.get(each), read.get(each), streams.get(each, 0)).compared(
+        each: _Sides(legacy.get(each), read.get(each), streams.get(each, 0), followed).compared(
             kind, each, ignored
         )
         for each in wanted
@@ -147,6 +145,7 @@ class _Sides:
     row: LegacyRow | None
     read: RowMapping | None
     stream: int
+    followed: int | None
 
     def compared(self, kind: EntityKind, row_id: str, ignored: Mapping[str, str]) -> Comparison:
         spec, errors = self._legacy(kind, row_id)
@@ -168,7 +167,7 @@ class _Sides:
             read=fields,
             uid=read["uid"] if read else None,
             generation=read["generation"] if read else None,
-            read_version=read["version"] if read else 0,
+            behind=self.followed is not None and self.followed < self.stream,
             errors=errors,
             differing=names,
             rule=rule,
@@ -206,7 +205,7 @@ def _read_rows(
     return found
 
 
-def _stream_versions(
+def _stream_positions(
     connection: Connection, kind: EntityKind, namespace: str, ids: list[str]
 ) -> dict[str, int]:
     names = {kind.ref(namespace, each).stream_id: each for each in ids}
@@ -214,9 +213,9 @@ def _stream_versions(
     streams = list(names)
     for start in range(0, len(streams), _CHUNK):
         query = (
-            select(event.c.stream_id, func.max(event.c.version))
+            select(event.c.stream_id, func.max(event.c.position))
             .where(event.c.stream_id.in_(streams[start : start + _CHUNK]))
             .group_by(event.c.stream_id)
         )
-        found |= {names[stream_id]: version for stream_id, version in connection.execute(query)}
+        found |= {names[stream_id]: position for stream_id, position in connection.execute(query)}
     return found

@@ -163,7 +163,7 @@ class Findings:
             "rule": compared.rule,
             "epoch": epoch,
             "legacy_version": compared.versions.legacy,
-            "position": compared.versions.position,
+            "position": compared.versions.stream,
             "last_seen": now,
             "resolved_at": None,
         }

@@ -18,7 +18,6 @@ from eatool.domain.kinds import KINDS
 from eatool.legacy.tables import legacy_change
 from eatool.projections.reading import Reader
 from eatool.rollout.comparison import Comparison, Verdict, Versions, compare, snapshot
-from eatool.rollout.feed import DEFERRED
 from eatool.rollout.findings import Findings
 from eatool.rollout.ledger import Standing
 from eatool.rollout.phases import Phase
@@ -169,7 +168,7 @@ class Verifier:
             return True
         if not self._persists(kind, compared):
             return False
-        if compared.behind and standing.phase in DEFERRED:
+        if compared.behind:
             return False
         del self._looks[kind.aggregate_type, compared.id]
         repaired = await self._repaired(kind, standing, compared, mark)

@@ -1,0 +1,265 @@
+"""Dirty keys, second looks, sweeps, and what is kept of what they find."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+
+import pytest
+from sqlalchemy import func, select
+from tests.rollout.phased import CAUSE, KIND, Site, make_old_registry, site
+
+from eatool.legacy.tables import legacy_change
+from eatool.registry.outcome import Queued
+from eatool.rollout.comparison import EXISTENCE, Verdict, compare, snapshot
+from eatool.rollout.parity import Verifier
+from eatool.rollout.phases import Phase
+from eatool.rollout.repair import Repair
+
+ORGANIZATION = KIND.aggregate_type
+
+
+@pytest.fixture
+async def one(url: str) -> AsyncIterator[Site]:
+    make_old_registry(url)
+    async with site(url) as opened:
+        yield opened
+
+
+def dirty(one: Site) -> int:
+    with one.store.engine.connect() as connection:
+        return connection.scalars(select(func.count()).select_from(legacy_change)).one()
+
+
+def corrupt(one: Site, name: str, title: str) -> None:
+    one.write("UPDATE read_organizations SET name = :name WHERE id = :id", id=name, name=title)
+
+
+async def test_in_legacy_dirty_keys_mean_nothing(one: Site) -> None:
+    one.insert("shop", "Shop")
+    assert dirty(one) == 1
+    assert await one.verifier.once() == 0
+    assert dirty(one) == 0
+    assert one.findings.open(ORGANIZATION) == []
+
+
+async def test_direct_writes_in_dual_write_are_recorded_and_no_mismatch(one: Site) -> None:
+    await one.enter(Phase.DUAL_WRITE)
+    one.insert("shop", "Shop")
+    await one.settle()
+    one.rename("shop", "Store")
+    await one.settle()
+    assert one.legacy_side() == one.read_side() == one.log_side()
+    one.write("DELETE FROM organizations WHERE id = 'shop'")
+    await one.settle()
+    assert one.legacy_side() == one.read_side() == one.log_side() == {}
+    types = [each.type for each in one.store.read_stream("organization/default/shop")]
+    assert types == ["OrganizationCreated.v1", "OrganizationRenamed.v1", "OrganizationDeleted.v1"]
+    assert one.findings.of(ORGANIZATION, epoch=2).confirmed == 0
+    assert dirty(one) == 0
+
+
+async def test_a_direct_write_keeps_the_incarnation_of_the_declared_object(one: Site) -> None:
+    await one.enter(Phase.DUAL_WRITE)
+    change = one.change("shop", name="Shop")
+    await one.registry.apply(change)
+    one.rename("shop", "Store")
+    await one.settle()
+    last = one.store.read_stream("organization/default/shop")[-1]
+    assert (last.metadata["uid"], last.metadata["generation"]) == ("uid-shop", change.generation)
+    assert last.metadata["source"] == "legacy"
+
+
+async def test_a_row_that_the_domain_refuses_stays_a_finding(one: Site) -> None:
+    await one.enter(Phase.DUAL_WRITE)
+    one.insert("bad", "")
+    one.insert("Not A Name", "Shop")
+    one.insert("loop", "Loop")
+    one.write("UPDATE organizations SET parent_id = 'loop' WHERE id = 'loop'")
+    one.insert("orphan", "Orphan")
+    one.write("UPDATE organizations SET parent_id = 'nobody' WHERE id = 'orphan'")
+    for _ in range(3):
+        await one.verifier.once()
+    assert dirty(one) == 0
+    found = {each.id: each for each in one.findings.open(ORGANIZATION)}
+    assert set(found) == {"bad", "Not A Name", "loop", "orphan"}
+    assert {each.verdict for each in found.values()} == {Verdict.ERROR}
+    assert found["bad"].fields[0].startswith("spec.name")
+    assert one.findings.of(ORGANIZATION, epoch=2).errors == 4
+    head = one.store.head().position
+    await one.sweeper.whole(ORGANIZATION)
+    await one.verifier.once()
+    assert one.store.head().position == head
+    one.rename("bad", "Good")
+    one.insert("nobody", "Nobody")
+    for _ in range(4):
+        await one.sweeper.whole(ORGANIZATION)
+        await one.verifier.once()
+    assert {each.id for each in one.findings.open(ORGANIZATION)} == {"Not A Name", "loop"}
+    assert {"bad", "orphan", "nobody"} == one.read_side().keys()
+
+
+async def test_a_direct_write_later_is_a_mismatch_and_the_log_wins(one: Site) -> None:
+    await one.enter(Phase.PROJECTION_ONLY)
+    await one.registry.apply(one.change("shop", name="Shop"))
+    one.rename("shop", "Direct")
+    one.insert("unknown", "Unknown")
+    await one.settle()
+    assert one.legacy_side() == one.read_side() == one.log_side()
+    assert one.legacy_side().keys() == {"shop"}
+    figures = one.findings.of(ORGANIZATION, epoch=3)
+    assert (figures.confirmed, figures.mismatches) == (2, 0)
+    finding = one.findings.get(ORGANIZATION, "shop")
+    assert finding is not None
+    assert (finding.fields, finding.verdict) == (("name",), Verdict.MISMATCH)
+    assert finding.resolved_at is not None
+
+
+async def test_what_never_could_be_recorded_is_not_taken_away(one: Site) -> None:
+    await one.enter(Phase.DUAL_WRITE)
+    one.insert("loop", "Loop")
+    one.write("UPDATE organizations SET parent_id = 'loop' WHERE id = 'loop'")
+    await one.verifier.once()
+    await one.enter(Phase.PROJECTION_ONLY)
+    one.rename("loop", "Still there")
+    for _ in range(3):
+        await one.sweeper.whole(ORGANIZATION)
+        await one.verifier.once()
+    assert one.legacy_side()["loop"]["name"] == "Still there"
+    assert one.findings.of(ORGANIZATION, epoch=3).errors == 1
+
+
+async def test_a_write_just_before_the_promotion_still_wins(one: Site) -> None:
+    await one.enter(Phase.DUAL_WRITE)
+    await one.registry.apply(one.change("shop", name="Shop"))
+    await one.verifier.once()
+    begun = one.ledger.begin(ORGANIZATION, Phase.PROJECTION_ONLY, CAUSE)
+    assert begun.preparation is not None
+    one.rename("shop", "At the last moment")
+    one.ledger.commit(ORGANIZATION, begun.preparation.epoch)
+    one.view.refresh()
+    await one.settle()
+    assert one.log_side()["shop"]["name"] == "At the last moment"
+    assert one.legacy_side() == one.read_side() == one.log_side()
+
+
+async def test_nobody_is_ready_for_the_log_while_direct_writes_are_unverified(one: Site) -> None:
+    await one.enter(Phase.DUAL_WRITE)
+    begun = one.ledger.begin(ORGANIZATION, Phase.PROJECTION_ONLY, CAUSE)
+    assert begun.preparation is not None
+    one.view.refresh()
+    standing = one.view.of(ORGANIZATION)
+    assert standing is not None
+    assert await one.verifier.settled(standing)
+    one.insert("shop", "Shop")
+    assert not await one.verifier.settled(standing)
+    while await one.verifier.once():
+        pass
+    assert await one.verifier.settled(standing)
+    assert "shop" in one.log_side()
+
+
+@pytest.mark.parametrize("phase", [Phase.DUAL_WRITE, Phase.PROJECTION_ONLY, Phase.ASYNC_COMMANDS])
+async def test_a_corrupted_projection_row_is_found_and_rewritten(one: Site, phase: Phase) -> None:
+    await one.enter(Phase.PROJECTION_ONLY)
+    for name in "abcdefgh":
+        await one.registry.apply(one.change(name, name=name))
+    await one.enter(phase)
+    corrupt(one, "e", "corrupted")
+    one.write("DELETE FROM read_organizations WHERE id = 'g'")
+    assert await one.sweeper.whole(ORGANIZATION) == 2
+    await one.settle()
+    assert one.legacy_side() == one.read_side() == one.log_side()
+    assert one.legacy_side()["e"]["name"] == "e"
+    epoch = one.ledger.standings()[ORGANIZATION].epoch
+    assert one.findings.of(ORGANIZATION, epoch=epoch).confirmed == 2
+    found = one.findings.get(ORGANIZATION, "g")
+    assert found is not None
+    assert found.fields == (EXISTENCE,)
+
+
+async def test_a_difference_counts_in_a_second_look_at_unchanged_versions_only(one: Site) -> None:
+    await one.enter(Phase.PROJECTION_ONLY)
+    await one.registry.apply(one.change("shop", name="Shop"))
+    patient = Verifier(
+        one.store.engine,
+        one.view,
+        Repair(one.registry, one.legacy, one.store, "default"),
+        one.findings,
+        namespace="default",
+        grace=1e-9,
+    )
+    one.rename("shop", "Direct")
+    assert await patient.once() == 1
+    one.rename("shop", "Once more")
+    assert await patient.once() == 1  # other versions: a first look again
+    assert one.findings.get(ORGANIZATION, "shop") is None
+    assert await patient.once() == 1
+    found = one.findings.get(ORGANIZATION, "shop")
+    assert found is not None
+    assert found.verdict is Verdict.MISMATCH
+
+
+async def test_a_table_that_follows_is_no_mismatch(one: Site) -> None:
+    await one.enter(Phase.ASYNC_COMMANDS)
+    assert isinstance(await one.registry.apply(one.change("shop", name="Shop")), Queued)
+    await one.work()
+    one.insert("shop", "Direct")
+    assert await one.verifier.once() == 1
+    assert await one.verifier.once() == 1
+    assert one.findings.of(ORGANIZATION, epoch=4).confirmed == 0
+    await one.settle()
+    assert one.legacy_side() == one.read_side() == one.log_side()
+
+
+async def test_a_named_rule_leaves_fields_out(one: Site) -> None:
+    await one.enter(Phase.PROJECTION_ONLY)
+    await one.registry.apply(one.change("shop", name="Shop"))
+    lenient = Verifier(
+        one.store.engine,
+        one.view,
+        Repair(one.registry, one.legacy, one.store, "default"),
+        one.findings,
+        namespace="default",
+        ignored={ORGANIZATION: {"name": "names-differ"}},
+        grace=0.0,
+    )
+    one.rename("shop", "Direct")
+    assert await lenient.once() == 0
+    (found,) = one.findings.open(ORGANIZATION)
+    assert (found.verdict, found.rule) == (Verdict.IGNORED, "names-differ")
+    assert one.legacy_side()["shop"]["name"] == "Direct"
+
+
+async def test_a_sweep_covers_all_and_remembers_where_it_is(one: Site) -> None:
+    for number in range(7):
+        one.insert(f"org-{number}", f"Org {number}")
+    await one.verifier.once()
+    await one.enter(Phase.DUAL_WRITE)
+    assert one.findings.of(ORGANIZATION, epoch=2).coverage == 0
+    assert await one.sweeper.step(ORGANIZATION)
+    sweep = one.findings.sweep(ORGANIZATION)
+    assert sweep is not None
+    assert (sweep.cursor, sweep.compared, sweep.swept_at) == ("org-2", 3, None)
+    assert one.findings.of(ORGANIZATION, epoch=2).coverage == pytest.approx(3 / 7)
+    while await one.sweeper.step(ORGANIZATION):
+        await one.verifier.once()
+    await one.settle()
+    assert one.read_side() == one.legacy_side()
+    figures = one.findings.of(ORGANIZATION, epoch=2)
+    assert (figures.keys, figures.dirty, figures.coverage) == (7, 0, 1.0)
+    one.rename("org-3", "Renamed")
+    assert one.findings.of(ORGANIZATION, epoch=2).coverage == pytest.approx(6 / 7)
+    await one.enter(Phase.PROJECTION_ONLY)
+    assert one.findings.of(ORGANIZATION, epoch=3).coverage == 0
+
+
+async def test_both_sides_are_read_in_one_snapshot(one: Site) -> None:
+    await one.enter(Phase.PROJECTION_ONLY)
+    await one.registry.apply(one.change("shop", name="Shop"))
+    with snapshot(one.store.engine) as connection:
+        connection.execute(select(func.count()).select_from(legacy_change)).one()
+        await one.registry.apply(one.change("shop", name="Newer"))
+        compared = compare(connection, KIND, "default", ["shop"], {})["shop"]
+    assert compared.same
+    assert compared.read is not None
+    assert compared.read["name"] == "Shop"

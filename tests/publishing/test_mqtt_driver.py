@@ -13,7 +13,7 @@ from paho.mqtt.client import Client
 from eatool.publishing.blocking import in_own_thread
 from eatool.publishing.mqtt import MqttPublisher
 from eatool.publishing.mqtt_options import MqttOptions
-from eatool.publishing.port import Message, SessionLost, SessionSilent
+from eatool.publishing.port import Message, PermanentPublishError, SessionLost, SessionSilent
 
 CONNACK_5 = bytes([0x20, 3, 0, 0, 0])
 MESSAGE = Message("eatool/x", b"{}", "application/json", {}, "id", "stream")
@@ -84,6 +84,31 @@ async def test_broker_that_answers_no_ping_is_silent() -> None:
     assert isinstance(lost, SessionSilent)
     with pytest.raises(SessionSilent):
         await answer
+    await publisher.close()
+    server.close()
+
+
+@pytest.mark.parametrize(
+    ("reason", "expected"), [(0x95, PermanentPublishError), (0x87, SessionLost)]
+)
+async def test_ended_session_blames_the_message_only_for_what_it_can_be_to_blame_for(
+    reason: int, expected: type[Exception]
+) -> None:
+    """Not authorized (0x87) may mean that the rights of the client were withdrawn."""
+
+    async def ends(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.read(1024)
+        writer.write(CONNACK_5)
+        await reader.read(1024)
+        writer.write(bytes([0xE0, 2, reason, 0]))
+        await writer.drain()
+        writer.close()
+
+    server = await asyncio.start_server(ends, "127.0.0.1", 0)
+    publisher = MqttPublisher(MqttOptions("127.0.0.1", server.sockets[0].getsockname()[1]))
+    await publisher.connect()
+    with pytest.raises(expected):
+        await publisher.publish(MESSAGE)
     await publisher.close()
     server.close()
 

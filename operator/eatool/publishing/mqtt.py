@@ -25,7 +25,7 @@ from eatool.publishing.blocking import in_own_thread
 from eatool.publishing.mqtt_driver import LoopDriver
 from eatool.publishing.mqtt_options import MqttOptions
 from eatool.publishing.mqtt_properties import connect_properties, publish_properties
-from eatool.publishing.mqtt_reasons import refusal
+from eatool.publishing.mqtt_reasons import ended_by, refusal
 from eatool.publishing.mqtt_socket import BufferingContext
 from eatool.publishing.port import (
     Message,
@@ -224,8 +224,8 @@ class MqttPublisher:
         if flags.is_disconnect_packet_from_server and len(self._outstanding) == 1:
             # MQTT 5 brokers may answer a message they cannot take by ending the session. With
             # one message outstanding it is clear which; the half-open circuit sends just one.
-            error = refusal(reason)
-            if isinstance(error, PermanentPublishError):
+            error = ended_by(reason)
+            if error is not None:
                 _mid, future = self._outstanding.popitem()
                 future.set_exception(error)
         silent = not flags.is_disconnect_packet_from_server and reason.getName() == _NO_PONG

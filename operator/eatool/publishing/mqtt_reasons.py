@@ -28,6 +28,9 @@ _TRANSIENT: Final = frozenset({
     0x97,  # Quota exceeded
 })  # fmt: skip
 _FIRST_FAILURE: Final = 0x80
+#: Permanent, but as the reason for ending a session it may be about the client: its rights can be
+#: withdrawn at any moment, whatever it has just sent.
+_NOT_AUTHORIZED: Final = 0x87
 
 
 def refusal(reason: ReasonCode) -> PublishError | None:
@@ -43,3 +46,14 @@ def refusal(reason: ReasonCode) -> PublishError | None:
     if reason.value in _TRANSIENT:
         return TransientPublishError(text)
     return PublishError(text)
+
+
+def ended_by(reason: ReasonCode) -> PermanentPublishError | None:
+    """The error for the only message in flight when the broker ended the session for ``reason``.
+
+    ``None`` when it need not be the message's fault.
+    """
+    error = refusal(reason)
+    if isinstance(error, PermanentPublishError) and reason.value != _NOT_AUTHORIZED:
+        return error
+    return None

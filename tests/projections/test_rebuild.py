@@ -25,6 +25,7 @@ from eatool.projections.tables import PROJECTION
 from eatool.store.sql.log import SqlEventStore
 
 SERVERS = 7
+FIXED = "namespace, uid, version, updated_at, position, event_id, generation"
 
 
 @pytest.fixture(params=DATABASES)
@@ -106,11 +107,7 @@ def test_one_wrong_field_of_one_row_is_found_and_healed(store: SqlEventStore) ->
     [
         "DELETE FROM read_servers",
         "DELETE FROM read_servers WHERE id IN ('s0', 's6')",
-        (
-            "INSERT INTO read_servers (namespace, id, uid, version, updated_at, position, event_id, "
-            "generation) SELECT namespace, id || 'x', uid, version, updated_at, position, event_id, "
-            "generation FROM read_servers"
-        ),
+        f"INSERT INTO read_servers ({FIXED}, id) SELECT {FIXED}, id || 'x' FROM read_servers",
         "UPDATE read_servers SET position = 999999, version = 77, deleted_at = updated_at",
         "UPDATE read_servers SET created_at = NULL WHERE id = 's3'",
     ],

@@ -13,7 +13,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import Connection, Engine, func, insert, or_, select, update
+from sqlalchemy import Connection, Engine, func, or_, select
 from sqlalchemy.dialects import postgresql, sqlite
 
 from eatool.commands import results, rows, statements
@@ -61,10 +61,17 @@ class SqlCommandQueue:
             return Known(known)
         with self._write() as connection:
             self._lock(connection, command_.stream_id)
-            known = statements.get(connection, command_.id)
+            pending = statements.read(
+                connection,
+                or_(
+                    command.c.id == command_.id,
+                    (command.c.stream_id == command_.stream_id) & statements.PENDING_HERE,
+                ),
+            )
+            known = next((each for each in pending if each.command.id == command_.id), None)
             if known is not None:
                 return Known(known)
-            stored = self._add(connection, command_)
+            stored = self._add(connection, command_, pending)
         if stored.state is CommandState.QUEUED:
             self._listeners.wake(stored.sequence)
         return Queued(stored)
@@ -213,12 +220,19 @@ class SqlCommandQueue:
 
     def _lock(self, connection: Connection, stream_id: str) -> None:
         """Hold the stream's row, making it first if need be."""
-        row = self._insert.values(stream_id=stream_id, epoch=0).on_conflict_do_nothing()
-        connection.execute(row)
-        held = select(statements.STREAM.epoch).where(statements.STREAM.stream_id == stream_id)
-        connection.execute(held.with_for_update())
+        # The update changes nothing; it locks the row in the same round trip.
+        row = self._insert.values(stream_id=stream_id, epoch=0)
+        connection.execute(
+            row.on_conflict_do_update(
+                index_elements=[statements.STREAM.stream_id],
+                set_={"epoch": statements.STREAM.epoch},
+            )
+        )
 
-    def _add(self, connection: Connection, new: Command) -> StoredCommand:
+    def _add(
+        self, connection: Connection, new: Command, pending: Sequence[StoredCommand]
+    ) -> StoredCommand:
+        """Insert ``new`` behind (and instead of) what is pending in its stream."""
         now = self._now(connection)
         values = rows.written(new) | {"enqueued_at": now, "attempts": 0}
         ahead = statements.overtaken_by(connection, new)
@@ -226,27 +240,14 @@ class SqlCommandQueue:
             values |= {
                 "state": CommandState.SUPERSEDED, "finished_at": now, "superseded_by": ahead,
             }  # fmt: skip
-        else:
-            values |= {"state": CommandState.QUEUED, "due_at": now}
-            older = [
-                each.sequence
-                for each in replaced(new, statements.pending(connection, new.stream_id))
-            ]
-            if older:
-                connection.execute(
-                    update(command)
-                    .where(command.c.sequence.in_(older))
-                    .values(
-                        state=CommandState.SUPERSEDED,
-                        due_at=None,
-                        finished_at=now,
-                        superseded_by=new.id,
-                    )
-                )
-        added = connection.execute(insert(command).values(values).returning(*command.c))
-        stored = rows.read(added.mappings().one())
-        if ahead is None:
-            statements.settle(connection, new.stream_id)
+            return statements.insert(connection, values)
+        stored = statements.insert(
+            connection, values | {"state": CommandState.QUEUED, "due_at": now}
+        )
+        older = replaced(new, pending)
+        statements.supersede(connection, older, new.id, now)
+        left = [each for each in pending if each not in older]
+        statements.settle(connection, new.stream_id, [*left, stored])
         return stored
 
     def _wake(self, stream_id: str) -> list[StoredCommand]:

@@ -5,10 +5,12 @@ Unless said otherwise the caller holds the stream's row.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
 
+import sqlalchemy
 from sqlalchemy import Connection, func, select, update
 
 from eatool.commands import rows
@@ -50,14 +52,39 @@ def change(connection: Connection, command_id: UUID, values: dict[str, Any]) -> 
     connection.execute(update(command).where(command.c.id == command_id).values(values))
 
 
-def settle(connection: Connection, stream_id: str) -> None:
-    """Write down when the stream has work, unless a worker holds it: then the lease decides."""
-    due = next_due(pending(connection, stream_id))
+def settle(
+    connection: Connection, stream_id: str, commands: Sequence[StoredCommand] | None = None
+) -> None:
+    """Write down when the stream has work, unless a worker holds it: then the lease decides.
+
+    ``commands`` are those pending now, if the caller knows them.
+    """
+    due = next_due(pending(connection, stream_id) if commands is None else commands)
     connection.execute(
         update(command_stream)
         .where(STREAM.stream_id == stream_id, STREAM.owner.is_(None))
         .values(claimable_at=due)
     )
+
+
+def insert(connection: Connection, values: dict[str, Any]) -> StoredCommand:
+    """Add a command."""
+    added = connection.execute(sqlalchemy.insert(command).values(values).returning(*command.c))
+    return rows.read(added.mappings().one())
+
+
+def supersede(
+    connection: Connection, older: Sequence[StoredCommand], newer: UUID, now: datetime
+) -> None:
+    """End commands whose place ``newer`` takes."""
+    if older:
+        connection.execute(
+            update(command)
+            .where(command.c.sequence.in_([each.sequence for each in older]))
+            .values(
+                state=CommandState.SUPERSEDED, due_at=None, finished_at=now, superseded_by=newer
+            )
+        )
 
 
 def overtaken_by(connection: Connection, new: Command) -> UUID | None:

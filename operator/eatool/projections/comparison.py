@@ -79,14 +79,14 @@ def differences(
 
 def _behind(table: Table, after: Key | None) -> Select[Any]:
     query = select(table).order_by(table.c.namespace, table.c.id)
-    return query if after is None else query.where(key_of(table) > tuple_(*after))
+    return query if after is None else query.where(_key_of(table) > tuple_(*after))
 
 
 def _up_to(table: Table, last: Key) -> ColumnElement[bool]:
-    return key_of(table) <= tuple_(*last)
+    return _key_of(table) <= tuple_(*last)
 
 
-def key_of(table: Table) -> Tuple:
+def _key_of(table: Table) -> Tuple:
     """The key as an expression."""
     return tuple_(table.c.namespace, table.c.id)
 

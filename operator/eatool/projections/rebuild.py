@@ -18,7 +18,7 @@ from dataclasses import dataclass, field
 from time import perf_counter
 from typing import Final
 
-from sqlalchemy import Connection, delete, select, tuple_
+from sqlalchemy import ColumnElement, Connection, Table, delete, or_, select
 from sqlalchemy.dialects import postgresql, sqlite
 
 from eatool.projections import checkpoints
@@ -28,7 +28,6 @@ from eatool.projections.comparison import (
     Key,
     differences,
     fingerprint,
-    key_of,
 )
 from eatool.projections.shadow import Progress, Shadow, own_connection, snapshot, writing
 from eatool.projections.tables import PROJECTION, READ_TABLES, ReadTable
@@ -197,20 +196,28 @@ class _Work:
         connection, live = self._connection, self._tables[kind].table
         rebuilt = self._shadow.tables[kind].table
         keys = [each.key for each in found]
-        rows = connection.execute(
-            select(live).where(key_of(live).in_(keys)).with_for_update()
-        ).all()
+        rows = connection.execute(select(live).where(_among(live, keys)).with_for_update()).all()
         now: dict[Key, int] = {
             (row._mapping["namespace"], row._mapping["id"]): fingerprint(row) for row in rows
         }
         same = [each.key for each in found if now.get(each.key) == each.seen]
         if not same:
             return 0
-        connection.execute(delete(live).where(key_of(live).in_(same)))
-        new = select(rebuilt).where(tuple_(rebuilt.c.namespace, rebuilt.c.id).in_(same))
+        connection.execute(delete(live).where(_among(live, same)))
+        new = select(rebuilt).where(_among(rebuilt, same))
         make = postgresql.insert if connection.dialect.name == "postgresql" else sqlite.insert
         # A row that was missing may have come by itself: then it is looked at again.
         connection.execute(
             make(live).from_select(list(live.columns.keys()), new).on_conflict_do_nothing()
         )
         return len(same)
+
+
+def _among(table: Table, keys: Sequence[Key]) -> ColumnElement[bool]:
+    """One of ``keys``, said so that PostgreSQL uses the index: lists of pairs are compared."""
+    names: dict[str, list[str]] = {}
+    for namespace, name in keys:
+        names.setdefault(namespace, []).append(name)
+    return or_(
+        *((table.c.namespace == each) & table.c.id.in_(found) for each, found in names.items())
+    )

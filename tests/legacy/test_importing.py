@@ -190,6 +190,7 @@ def test_the_report_tells_columns_of_the_registry(small: OldRegistry, tmp_path: 
     assert ("organizations", "domains[0]") in fields
     assert ("applications", "id") in fields
     assert small.run("import", "--report", tmp_path / "refused.txt").exit_code == 2
+    assert small.run("import", "--namespace", "Not/A.Name").exit_code == 2
 
 
 def test_status_tells_how_far_each_table_is(registry: OldRegistry) -> None:

@@ -22,6 +22,7 @@ from eatool.legacy.bookkeeping import Bookkeeping, Rehearsed
 from eatool.legacy.importing import Import
 from eatool.legacy.manifests import write_manifests
 from eatool.legacy.report import Report, counts, reasons, save
+from eatool.legacy.rows import name_complaint
 from eatool.legacy.source import RowSource
 from eatool.registry.change import ActorType, Provenance, Source, Trust
 from eatool.registry.cli import (
@@ -38,9 +39,18 @@ from eatool.registry.opening import OpenRegistry, lacks_file
 from eatool.store.sql.engine import open_engine
 from eatool.store.sql.migrate import upgrade
 
+
+def _a_name(_context: click.Context, _option: click.Parameter, value: str) -> str:
+    complaint = name_complaint(value)
+    if complaint is not None or "." in value:
+        raise click.BadParameter("must be the name of a namespace")
+    return value
+
+
 _namespace = click.option(
     "--namespace",
     "-n",
+    callback=_a_name,
     envvar="EATOOL_LEGACY_NAMESPACE",
     default="default",
     show_default=True,

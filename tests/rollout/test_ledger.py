@@ -54,6 +54,12 @@ def promoted(ledger: SqlLedger, to: Phase) -> Standing:
     return ledger.commit(KIND, standing.preparation.epoch)
 
 
+def begun(ledger: SqlLedger, to: Phase) -> int:
+    preparation = ledger.begin(KIND, to, CAUSE).preparation
+    assert preparation is not None
+    return preparation.epoch
+
+
 def test_nothing_is_under_rollout_at_first(ledger: SqlLedger) -> None:
     assert ledger.standings() == {}
     steps: list[Callable[[], Standing]] = [
@@ -211,6 +217,24 @@ def test_history_is_bounded_and_the_log_is_not(ledger: SqlLedger, store: SqlEven
     assert len(history) == HISTORY_LIMIT
     assert history[0].epoch == newest.epoch
     assert len(store.read_stream(stream_of(KIND))) == HISTORY_LIMIT + 3
+
+
+def test_of_attempts_in_a_row_the_last_is_kept(ledger: SqlLedger) -> None:
+    enrolled(ledger)
+    for _ in range(3):
+        epoch = begun(ledger, Phase.DUAL_WRITE)
+        ledger.abort(KIND, epoch, "nobody answered")
+    promoted(ledger, Phase.DUAL_WRITE)
+    ledger.abort(KIND, begun(ledger, Phase.PROJECTION_ONLY), "nobody answered")
+    results = [(record.result.value, record.epoch) for record in ledger.history(KIND)]
+    assert results == [("Aborted", 6), ("Promoted", 5), ("Aborted", 4), ("Enrolled", 1)]
+
+
+def test_an_actor_is_recorded_whatever_the_name(ledger: SqlLedger, store: SqlEventStore) -> None:
+    ledger.enroll(KIND, replace(CAUSE, actor="a\u202eb" + "c" * 300))
+    (event,) = store.read_stream(stream_of(KIND))
+    assert event.actor.startswith("a\\u202ebc")
+    assert len(event.actor) == 255
 
 
 def test_replicas_are_alive_for_ten_seconds(ledger: SqlLedger, time: Time) -> None:

@@ -18,6 +18,9 @@ from eatool.rollout.samples import Reading
 
 _log = logging.getLogger(__name__)
 
+#: Characters of what a Prometheus complains about that are shown.
+_MESSAGE_LIMIT: Final = 300
+
 _HOLDS: Final[Mapping[str, Callable[[float, float], bool]]] = {
     "==": operator.eq,
     "<": operator.lt,
@@ -134,6 +137,6 @@ def _result(
         demand(criterion),
         None if reading is None else reading.value,
         0 if reading is None else reading.samples,
-        message,
+        message[:_MESSAGE_LIMIT],
         bool(criterion.dry_run),
     )

@@ -21,6 +21,7 @@ from eatool.rollout.ledger import (
     stream_of,
 )
 from eatool.rollout.phases import Phase
+from eatool.store.encoding import ACTOR_LIMIT
 from eatool.store.port import NewEvent
 
 
@@ -77,8 +78,13 @@ def phase_changed(record: TransitionRecord) -> NewEvent:
             "gates": list(cause.gates),
         },
         metadata={"source": "system", "trust": "declared", "schema_version": 1},
-        actor=cause.actor,
+        actor=_readable(cause.actor)[:ACTOR_LIMIT],
     )
+
+
+def _readable(actor: str) -> str:
+    """A step is not refused for somebody's name."""
+    return actor if actor.isprintable() else ascii(actor)[1:-1]
 
 
 def text(cause: Cause) -> str:

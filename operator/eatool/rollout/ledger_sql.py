@@ -267,6 +267,13 @@ def _remember(
         )
     )
     mine = table.c.aggregate_type == record.aggregate_type
+    if record.result is TransitionResult.ABORTED:
+        # Of attempts in a row the last one tells all; they must not push out what was done.
+        done = select(func.max(table.c.epoch)).where(mine, table.c.result != record.result.value)
+        attempts = table.c.epoch.between(
+            func.coalesce(done.scalar_subquery(), 0) + 1, record.epoch - 1
+        )
+        connection.execute(delete(table).where(mine, attempts))
     oldest_kept = (
         select(table.c.epoch)
         .where(mine)

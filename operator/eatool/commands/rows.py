@@ -9,10 +9,15 @@ from sqlalchemy import RowMapping
 
 from eatool.commands import results
 from eatool.commands.port import Command, CommandState, Operation, StoredCommand
+from eatool.store.port import InvalidEvent
 
 
 def written(command: Command) -> dict[str, Any]:
-    """Column values that never change."""
+    """Column values that never change; ``InvalidEvent`` for a payload that has no JSON form."""
+    try:
+        payload = orjson.dumps(command.payload).decode()
+    except TypeError as error:
+        raise InvalidEvent(f"the change cannot be stored: {error}") from error
     return {
         "id": command.id,
         "stream_id": command.stream_id,
@@ -20,7 +25,7 @@ def written(command: Command) -> dict[str, Any]:
         "operation": command.operation.value,
         "uid": command.uid,
         "generation": command.generation,
-        "payload": orjson.dumps(command.payload).decode(),
+        "payload": payload,
         "actor": command.actor,
     }
 

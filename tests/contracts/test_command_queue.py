@@ -317,13 +317,21 @@ def test_waiting_ends_by_being_woken_or_by_time(queue: CommandQueue, clock: Cloc
     assert one(queue).command == wanted
 
 
-def test_what_arrives_while_it_is_being_decided_is_not_missed(queue: CommandQueue) -> None:
+@pytest.mark.parametrize("result", [MISSING, NO])
+def test_what_arrives_while_it_is_being_decided_is_not_missed(
+    queue: CommandQueue, result: Awaiting | Refused
+) -> None:
     wanted = command()
     queue.enqueue(wanted)
     leased = one(queue)
     assert queue.wake([wanted.stream_id]) == 1
-    assert queue.finish(leased, MISSING, again_after=60)
-    assert one(queue).command == wanted
+    assert queue.finish(leased, result, again_after=60)
+    leased = one(queue)
+    assert (leased.command, leased.attempts) == (wanted, 1)
+    assert queue.wake([wanted.stream_id]) == 1
+    assert queue.finish(leased, DONE)
+    found = stored(queue, wanted.id)
+    assert (found.state, found.due_at) == (CommandState.FINISHED, None)
 
 
 def test_a_refused_command_is_decided_again_only_while_it_is_the_last(

@@ -28,7 +28,7 @@ from eatool.commands.port import (
     Queued,
     StoredCommand,
 )
-from eatool.commands.results import Awaiting, Result
+from eatool.commands.results import Awaiting, Refused, Result
 from eatool.store.clock import Clock, utc_now
 from eatool.store.listeners import Listeners
 
@@ -110,8 +110,11 @@ class MemoryCommandQueue:
             if not self._holds(leased):
                 return False
             stored = self._commands[leased.command.id]
-            if isinstance(result, Awaiting):
-                due = stored.due_at or self._in(again_after)
+            woken = stored.due_at is not None
+            if woken and isinstance(result, Awaiting | Refused):
+                stored = self._requeued(stored)
+            elif isinstance(result, Awaiting):
+                due = self._in(again_after)
                 stored = replace(stored, state=CommandState.WAITING, due_at=due, attempts=0)
             else:
                 stored = self._end(stored, CommandState.FINISHED)
@@ -282,7 +285,11 @@ class MemoryCommandQueue:
         )
 
     def _requeue(self, stored: StoredCommand) -> None:
-        queued = replace(
+        self._put(self._requeued(stored))
+        self._settle(stored.command.stream_id)
+
+    def _requeued(self, stored: StoredCommand) -> StoredCommand:
+        return replace(
             stored,
             state=CommandState.QUEUED,
             due_at=self._clock(),
@@ -290,8 +297,6 @@ class MemoryCommandQueue:
             finished_at=None,
             result=None,
         )
-        self._put(queued)
-        self._settle(stored.command.stream_id)
 
     def _settle(self, stream_id: str) -> None:
         stream = self._streams[stream_id]

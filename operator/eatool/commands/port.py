@@ -199,7 +199,8 @@ class CommandQueue(Protocol):
         """Store the result; False when the lease is lost, and nothing is stored.
 
         :class:`~eatool.commands.results.Awaiting` leaves the command waiting, to be decided
-        again when it is woken or after ``again_after`` seconds.
+        again when it is woken or after ``again_after`` seconds. What was woken while it was
+        running, and is not recorded, is decided again at once.
         """
         ...
 

@@ -28,7 +28,7 @@ from eatool.commands.port import (
     Queued,
     StoredCommand,
 )
-from eatool.commands.results import Awaiting, Result
+from eatool.commands.results import Awaiting, Refused, Result
 from eatool.commands.sql_reading import CommandReader
 from eatool.commands.tables import command, command_stream
 from eatool.store.clock import Clock
@@ -108,18 +108,20 @@ class SqlCommandQueue:
         """See the port."""
         with self._write() as connection:
             now = self._now(connection)
-            values: dict[str, Any] = {"result": results.dump(result), "error": None}
-            if isinstance(result, Awaiting):
-                again = now + timedelta(seconds=again_after)
-                values |= {
-                    "state": CommandState.WAITING,
-                    "due_at": func.coalesce(command.c.due_at, again),
-                    "attempts": 0,
-                }
+            if not statements.hold(connection, leased, now, owner=None):
+                return False
+            if isinstance(result, Awaiting | Refused) and statements.is_woken(connection, leased):
+                values = _requeued(now)
+            elif isinstance(result, Awaiting):
+                due = now + timedelta(seconds=again_after)
+                values = {"state": CommandState.WAITING, "due_at": due, "attempts": 0}
             else:
                 latency = (now - leased.enqueued_at).total_seconds()
-                values |= {"state": CommandState.FINISHED, "finished_at": now, "latency": latency}
-            return statements.let_go(connection, leased, now, values)
+                values = {"state": CommandState.FINISHED, "due_at": None, "finished_at": now,
+                          "latency": latency}  # fmt: skip
+            told = {"result": results.dump(result), "error": None}
+            statements.put_down(connection, leased, values | told)
+            return True
 
     def retry(self, leased: Leased, after: float, why: str, *, counted: bool = True) -> bool:
         """See the port."""

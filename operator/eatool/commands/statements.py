@@ -42,9 +42,20 @@ def let_go(connection: Connection, leased: Leased, now: datetime, values: dict[s
     """Say what became of the command, and free its stream."""
     if not hold(connection, leased, now, owner=None):
         return False
+    put_down(connection, leased, values)
+    return True
+
+
+def put_down(connection: Connection, leased: Leased, values: dict[str, Any]) -> None:
+    """Say what became of a command whose stream is held, and is nobody's from here on."""
     change(connection, leased.command.id, values)
     settle(connection, leased.command.stream_id)
-    return True
+
+
+def is_woken(connection: Connection, leased: Leased) -> bool:
+    """Whether something arrived while it was running: only then a running command is due."""
+    due = select(command.c.due_at).where(command.c.id == leased.command.id)
+    return connection.scalars(due).one() is not None
 
 
 def change(connection: Connection, command_id: UUID, values: dict[str, Any]) -> None:

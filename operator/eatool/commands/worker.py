@@ -226,7 +226,8 @@ class Workers:
     async def _tidy(self) -> None:
         while True:
             with suppress(StoreError):
-                await asyncio.to_thread(self._queue.prune, self._options.retention)
+                while await asyncio.to_thread(self._queue.prune, self._options.retention):
+                    pass
             await asyncio.sleep(_TIDY_EVERY)
 
     async def _heed(self, stopping: asyncio.Event) -> None:

@@ -1,9 +1,10 @@
 from __future__ import annotations
 
 import asyncio
+from dataclasses import replace
 
 import pytest
-from tests.publishing.support import Writer, make_relay, running, stream, until
+from tests.publishing.support import QUICK, Writer, make_relay, running, stream, until
 
 from eatool.publishing.checkpoints_memory import MemoryCheckpoints
 from eatool.publishing.failover import Endpoint, FailoverPublisher
@@ -84,3 +85,47 @@ async def test_a_relay_moves_to_the_next_address_and_back(
         writer.write([stream(1)])
         await until(lambda: len(first.broker.delivered) == 2)
     assert relay.status().address is None
+
+
+async def test_an_address_that_connects_but_acknowledges_nothing_gives_way(
+    store: MemoryEventStore, writer: Writer, checkpoints: MemoryCheckpoints
+) -> None:
+    knocks: list[str] = []
+    first, second = sites = [Site(name, knocks) for name in ("first", "second")]
+    endpoints, useless = [site.endpoint for site in sites], list[str]()
+    first.broker.hold()
+    relay = make_relay(
+        store,
+        lambda: FailoverPublisher(endpoints, useless),
+        checkpoints,
+        options=replace(QUICK, ack_timeout=0.1),
+    )
+    async with running(relay):
+        writer.write(map(stream, range(5)))
+        await until(lambda: len(second.broker.delivered) == 5)
+        assert relay.status().address == "second"
+        first.broker.release()
+        second.broker.drop()
+        writer.write([stream(1)])
+        await until(lambda: len(first.broker.delivered) == 1)
+    assert knocks == ["first", "second", "first"]
+
+
+async def test_addresses_that_all_acknowledge_nothing_take_turns(
+    store: MemoryEventStore, writer: Writer, checkpoints: MemoryCheckpoints
+) -> None:
+    knocks: list[str] = []
+    sites = [Site(name, knocks) for name in ("a", "b", "c")]
+    endpoints, useless = [site.endpoint for site in sites], list[str]()
+    for site in sites:
+        site.broker.hold()
+    writer.write(map(stream, range(3)))
+    relay = make_relay(
+        store,
+        lambda: FailoverPublisher(endpoints, useless),
+        checkpoints,
+        options=replace(QUICK, ack_timeout=0.02),
+    )
+    async with running(relay):
+        await until(lambda: len(knocks) >= 9)
+    assert knocks[:9] == ["a", "b", "c"] * 3

@@ -95,7 +95,8 @@ def connections(
 def publisher_factory(options: Iterable[ConnectionOptions]) -> PublisherFactory:
     """What makes sessions that go to the first of several addresses that answers."""
     endpoints = [Endpoint(each.address, partial(_publisher, each)) for each in options]
-    return lambda: FailoverPublisher(endpoints)
+    useless: list[str] = []
+    return lambda: FailoverPublisher(endpoints, useless)
 
 
 def _publisher(options: ConnectionOptions) -> Publisher:

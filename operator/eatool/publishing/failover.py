@@ -20,18 +20,22 @@ class FailoverPublisher:
     """See :class:`~eatool.publishing.port.Publisher`; goes to the first address that answers.
 
     Every connection starts from the first address again, so that the preferred one is back in
-    use as soon as a session ends after its return.
+    use as soon as a session ends after its return. Addresses that took a session but acknowledged
+    nothing in it come last, until something is acknowledged.
     """
 
-    def __init__(self, endpoints: Sequence[Endpoint]) -> None:
+    def __init__(self, endpoints: Sequence[Endpoint], useless: list[str] | None = None) -> None:
+        """``useless``: those addresses, newest last; shared by the sessions of a destination."""
         self._endpoints = endpoints
+        self._useless = [] if useless is None else useless
         self._publisher: Publisher | None = None
+        self._asked = self._acknowledged = False
         self.address: str | None = None
 
     async def connect(self) -> None:
         """Try the addresses in order; :class:`SessionLost` says why each of them failed."""
         reasons = []
-        for address, factory in self._endpoints:
+        for address, factory in sorted(self._endpoints, key=self._uselessness):
             publisher = factory()
             try:
                 await publisher.connect()
@@ -48,7 +52,11 @@ class FailoverPublisher:
 
     def publish(self, message: Message) -> asyncio.Future[None]:
         """See the port."""
-        return self._connected.publish(message)
+        answer = self._connected.publish(message)
+        if not self._acknowledged:
+            self._asked = True
+            answer.add_done_callback(self._note)
+        return answer
 
     async def lost(self) -> SessionLost:
         """See the port."""
@@ -56,8 +64,22 @@ class FailoverPublisher:
 
     async def close(self) -> None:
         """See the port."""
-        if self._publisher is not None:
-            await self._publisher.close()
+        if self._publisher is None:
+            return
+        if self._asked and not self._acknowledged and self.address is not None:
+            if self.address in self._useless:
+                self._useless.remove(self.address)
+            self._useless.append(self.address)
+        await self._publisher.close()
+
+    def _uselessness(self, endpoint: Endpoint) -> int:
+        found = endpoint.address in self._useless
+        return self._useless.index(endpoint.address) + 1 if found else 0
+
+    def _note(self, answer: asyncio.Future[None]) -> None:
+        if not answer.cancelled() and answer.exception() is None:
+            self._acknowledged = True
+            self._useless.clear()
 
     @property
     def _connected(self) -> Publisher:

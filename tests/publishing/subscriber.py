@@ -66,6 +66,11 @@ class Subscriber:
         assert self._subscribed.wait(10)
 
     @property
+    def connected(self) -> bool:
+        """There is a session with the broker now."""
+        return self._client.is_connected()
+
+    @property
     def distinct(self) -> int:
         """Different messages so far; a re-send has the same bytes."""
         return len(self._payloads)

@@ -31,6 +31,7 @@ from eatool.publishing.port import (
     SessionSilent,
     TransientPublishError,
 )
+from eatool.publishing.quiet import Quiet
 from eatool.publishing.suspects import Suspects
 from eatool.publishing.throttle import Throttle
 from eatool.store.encoding import StoredEvent
@@ -70,12 +71,12 @@ class Dispatcher:
         self._flights = Flights()
         self._suspects = Suspects(options.max_disconnects)
         self._lineup = Lineup(self.backlog, self._flights, self._suspects)
+        self._quiet = Quiet(self._suspects, options.quiet, clock=clock, over=self._resume)
         self._attempts: dict[str, int] = {}
         self._throttle = Throttle(
             breaker, options, clock=clock, retry=self._resume, go_on=self.pump
         )
-        self._attached_at = self._answered_at = 0.0
-        self._quiet_timer: asyncio.TimerHandle | None = None
+        self._answered_at = 0.0
         self._session_told = False
         self._silence: SessionSilent | None = None
         self._pump_scheduled = False
@@ -115,7 +116,7 @@ class Dispatcher:
     def attach(self, publisher: Publisher) -> None:
         """Send through a fresh session from now on."""
         self._publisher = publisher
-        self._attached_at = self._clock()
+        self._quiet.begin()
         self._session_told = False
         self._silence = None
         self._resume()
@@ -171,7 +172,7 @@ class Dispatcher:
             if event is None:
                 return
             if event.stream_id in self._suspects:
-                if self._quiet_first():
+                if self._quiet.needed():
                     continue
                 if flights:
                     self._lineup.put_first(event.stream_id)
@@ -179,22 +180,6 @@ class Dispatcher:
                     self._send(publisher, event)
                 return
             self._send(publisher, event)
-
-    def _quiet_first(self) -> bool:
-        """Whether the session has yet to show that it lives without the suspect."""
-        if not self._suspects.unproven:
-            return False
-        rest = self._attached_at + self._options.quiet - self._clock()
-        if rest <= 0:
-            self._suspects.survived()
-            return False
-        if self._quiet_timer is None:
-            self._quiet_timer = self._loop.call_later(rest, self._quiet_over)
-        return True
-
-    def _quiet_over(self) -> None:
-        self._quiet_timer = None
-        self._resume()
 
     def _resume(self) -> None:
         self._lineup.renew()

@@ -218,6 +218,14 @@ class Findings:
         rows = self._read(lambda connection: connection.execute(query).mappings().all())
         return [_finding(row) for row in rows]
 
+    def unresolved(self, aggregate_type: str) -> list[str]:
+        """Ids of all unresolved findings."""
+        query = select(parity_finding.c.id).where(
+            parity_finding.c.aggregate_type == aggregate_type,
+            parity_finding.c.resolved_at.is_(None),
+        )
+        return self._read(lambda connection: list(connection.scalars(query)))
+
     # -- sweeps --------------------------------------------------------------------------------
 
     def sweep(self, aggregate_type: str) -> Sweep | None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 from dataclasses import dataclass
 from enum import Enum, auto
 from typing import Final, Protocol, cast
@@ -22,9 +23,11 @@ from eatool.registry.outcome import Outcome, Recorded, Refused, Unavailable, Unc
 from eatool.rollout.appending import LegacyWriter, RowWrite
 from eatool.rollout.comparison import Comparison, differing, plain
 from eatool.rollout.ledger import Standing
-from eatool.store.port import StaleEpoch
+from eatool.store.port import StaleEpoch, StoreError
 from eatool.store.sql.log import SqlEventStore
 from eatool.store.sql.tables import log
+
+_log = logging.getLogger(__name__)
 
 #: Who is told to have changed what was written to a legacy table directly.
 _WRITER: Final = Provenance(actor="legacy", source=Source.LEGACY)
@@ -89,7 +92,8 @@ class Repair:
         operation = Operation.DELETE if compared.legacy is None else Operation.APPLY
         try:
             outcome = await self._recorder.record(change, operation, standing)
-        except StaleEpoch:
+        except StoreError as error:  # of this entity, or the phase has changed
+            _log.warning("%s cannot be recorded yet: %s", change.ref, error)
             return _LATER
         match outcome:
             case Recorded():

@@ -104,7 +104,7 @@ class Sweeper:
             sweep = replace(sweep, compared=0, started_at=now)
         kind = KINDS[aggregate_type]
         chunk = await asyncio.to_thread(self._compare, kind, sweep.cursor)
-        self._verifier.suspect(aggregate_type, chunk.suspects)
+        await self._suspect(aggregate_type, chunk)
         sweep = replace(sweep, cursor=chunk.last, compared=sweep.compared + chunk.keys)
         if chunk.last is None:
             sweep = replace(
@@ -120,12 +120,18 @@ class Sweeper:
         found, after = 0, None
         while True:
             chunk = await asyncio.to_thread(self._compare, KINDS[aggregate_type], after)
-            self._verifier.suspect(aggregate_type, chunk.suspects)
+            await self._suspect(aggregate_type, chunk)
             found += len(chunk.suspects)
             progress(chunk.keys)
             after = chunk.last
             if after is None:
                 return found
+
+    async def _suspect(self, aggregate_type: str, chunk: Chunk) -> None:
+        self._verifier.suspect(aggregate_type, chunk.suspects)
+        if chunk.last is None:  # what was found before may have healed without anybody's telling
+            found = await asyncio.to_thread(self._findings.unresolved, aggregate_type)
+            self._verifier.suspect(aggregate_type, found)
 
     def _compare(self, kind: EntityKind, after: str | None) -> Chunk:
         try:

@@ -10,7 +10,18 @@ from operator import xor
 from typing import Any, Final
 
 import orjson
-from sqlalchemy import ColumnElement, Connection, Row, Select, Table, Tuple, select, tuple_
+from sqlalchemy import (
+    Connection,
+    Row,
+    Select,
+    Table,
+    Text,
+    cast,
+    func,
+    literal_column,
+    select,
+    tuple_,
+)
 
 #: Keys in a chunk.
 CHUNK: Final = 1_000
@@ -62,37 +73,54 @@ def differences(
     """Differing keys in order of keys, while ``counts`` are kept."""
     after: Key | None = None
     while True:
-        right = connection.execute(_behind(rebuilt, after).limit(CHUNK)).all()
-        last = _key(right[-1]) if len(right) == CHUNK else None
-        # Behind the last key of the shadow, whatever there is should not be there.
-        rows = _behind(live, after)
-        left = connection.execute(rows if last is None else rows.where(_up_to(live, last))).all()
+        last = _boundary(connection, rebuilt, after)
+        should = _checksum(connection, _chunk(rebuilt, after, last))
         counts.chunks += 1
-        counts.rows += len(right)
-        if _checksum(left) != _checksum(right):
+        counts.rows += should[0]
+        if _checksum(connection, _chunk(live, after, last)) != should:
             counts.differing_chunks += 1
+            left, right = (
+                connection.execute(_chunk(table, after, last)).all() for table in (live, rebuilt)
+            )
             yield from _drill(left, right)
         if last is None:
             return
         after = last
 
 
-def _behind(table: Table, after: Key | None) -> Select[Any]:
+def _boundary(connection: Connection, rebuilt: Table, after: Key | None) -> Key | None:
+    """Last key of the chunk, by the shadow; ``None`` for the last one, which has no end.
+
+    Behind the last key of the shadow there should be nothing at all.
+    """
+    keys = _chunk(rebuilt, after, None).with_only_columns(rebuilt.c.namespace, rebuilt.c.id)
+    row = connection.execute(keys.offset(CHUNK - 1).limit(1)).one_or_none()
+    return None if row is None else (row.namespace, row.id)
+
+
+def _chunk(table: Table, after: Key | None, last: Key | None) -> Select[Any]:
+    key = tuple_(table.c.namespace, table.c.id)
     query = select(table).order_by(table.c.namespace, table.c.id)
-    return query if after is None else query.where(_key_of(table) > tuple_(*after))
+    if after is not None:
+        query = query.where(key > tuple_(*after))
+    return query if last is None else query.where(key <= tuple_(*last))
 
 
-def _up_to(table: Table, last: Key) -> ColumnElement[bool]:
-    return _key_of(table) <= tuple_(*last)
+def _checksum(connection: Connection, chunk: Select[Any]) -> tuple[int, int]:
+    """Rows, and the XOR of their 64-bit hashes: equal for equal rows, whatever their order.
 
-
-def _key_of(table: Table) -> Tuple:
-    """The key as an expression."""
-    return tuple_(table.c.namespace, table.c.id)
-
-
-def _checksum(rows: Sequence[Row[Any]]) -> tuple[int, int]:
-    return len(rows), reduce(xor, map(fingerprint, rows), 0)
+    PostgreSQL hashes where the rows are. What it takes for a difference (1.50 and 1.5) and is
+    none, the rows themselves tell.
+    """
+    if connection.dialect.name != "postgresql":
+        rows = connection.execute(chunk).all()
+        return len(rows), reduce(xor, map(fingerprint, rows), 0)
+    row = cast(literal_column("chunk"), Text)
+    hashes = select(
+        func.count(), func.coalesce(func.bit_xor(func.hashtextextended(row, 0)), 0)
+    ).select_from(chunk.order_by(None).subquery("chunk"))
+    count, checksum = connection.execute(hashes).one()
+    return count, checksum
 
 
 def _drill(left: Sequence[Row[Any]], right: Sequence[Row[Any]]) -> Iterator[Difference]:

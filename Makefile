@@ -14,7 +14,7 @@ BENCH_ARGS ?=
 # What did not run is counted by cause at the end, instead of listed test by test.
 REPORT := -rfE
 
-.PHONY: help demo test check bench conformance controlplane controlplane-if-possible hivemq \
+.PHONY: help demo test check bench proof conformance controlplane controlplane-if-possible hivemq \
 	hivemq-if-possible mosquitto packages venv lock format generate clean
 
 help: ## This list
@@ -36,6 +36,9 @@ check: venv ## Lint, types, layers, generated files up to date
 
 bench: venv packages controlplane-if-possible ## Benchmarks beside raw drivers and what a user would pick instead (BENCH_ARGS=--quick)
 	@$(BIN)/python -m benchmarks $(BENCH_ARGS)
+
+proof: venv packages controlplane-if-possible ## 20,000 events to two brokers, one of which suffers; both beside the landscape
+	@$(BIN)/pytest $(REPORT) -s tests/proofs $(PYTEST_ARGS)
 
 conformance: venv packages hivemq-if-possible ## The MQTT adapter on four real brokers; writes docs/mqtt-conformance.md
 	@EATOOL_WRITE_CONFORMANCE=1 $(BIN)/pytest $(REPORT) tests/conformance $(PYTEST_ARGS)

@@ -20,13 +20,19 @@ from eatool.kube.handlers import handlers
 from eatool.kube.operator import Operator
 from eatool.kube.platform.handlers import platform_handlers
 from eatool.kube.platform.operator import PlatformOperator
-from eatool.kube.platform.resources import RESOURCES
+from eatool.kube.rollout.handlers import rollout_handlers
+from eatool.kube.rollout.operator import RolloutOperator
+from eatool.kube.schema.platform import DECLARED
 from eatool.kube.watching import watch
+from eatool.projections.inline import ReadModels
 from eatool.projections.tables import PROJECTION
 from eatool.publishing.checkpoints_sql import SqlCheckpoints
 from eatool.publishing.required import RequiredBrokers
 from eatool.registry.opening import OpenRegistry, open_registry, policy_of
-from eatool.settings import Settings
+from eatool.rollout.feed import InlineByPhase
+from eatool.rollout.measuring import SampledAppender
+from eatool.rollout.process import Outset, RolloutProcess
+from eatool.settings import Settings, pod_identity
 from eatool.store.port import StoreError
 from eatool.store.sql.log import SqlEventStore
 from eatool.store.sql.migrate import is_at_head
@@ -98,7 +104,7 @@ async def run(settings: Settings) -> None:
     configure(settings.log_level, settings.log_format)
     labels = Labels.of(
         KINDS.values(),
-        resources=[resource.plural for resource in RESOURCES],
+        resources=[resource.plural for resource in DECLARED],
         projections=(PROJECTION,),
         routes=ROUTES,
     )
@@ -110,21 +116,40 @@ async def run(settings: Settings) -> None:
     app = create_app(registry=metrics.registry, metrics=metrics, checks=process.checks())
     async with AsyncExitStack() as stack:
         port = await stack.enter_async_context(serve(app, settings.http_host, settings.http_port))
-        log = await _open(stack, settings, metrics, stopping)
+        outset = Outset()
+        log = await _open(stack, settings, metrics, stopping, outset)
         if log is None:
             return
         process.store = log.store
         known = await log.registry.preload(log.entities.pages)
+        rollout = None
+        if settings.rollout:
+            rollout = RolloutProcess(
+                log,
+                outset,
+                metrics.rollout,
+                replica=pod_identity(),
+                namespace=settings.legacy_namespace,
+            )
+            await asyncio.to_thread(rollout.start)
+            stack.callback(rollout.close)
         required = RequiredBrokers()
         process.operator = Operator(
             settings,
-            log.registry,
+            log.registry if rollout is None else rollout.registry,
             log.store,
             metrics,
             required=required,
             checkpoints=SqlCheckpoints(log.store.engine),
+            beside={} if rollout is None else {"rollout": rollout.run},
         )
-        platform = PlatformOperator(settings, log.store, required, metrics)
+        platform = PlatformOperator(
+            settings,
+            log.store,
+            required,
+            metrics,
+            published=None if rollout is None else rollout.published,
+        )
         _log.info("ready to watch", entities=known, http_port=port)
         beside = partial(_beside, stopping=stopping)
         await stack.enter_async_context(
@@ -141,6 +166,16 @@ async def run(settings: Settings) -> None:
                 name="kopf-platform",
                 namespaces=(platform.namespace,),
             ),
+            *(
+                []
+                if rollout is None
+                else [
+                    _watch_rollouts(
+                        RolloutOperator(settings, log.store, rollout, metrics, metrics.rollout),
+                        stopping,
+                    )
+                ]
+            ),
             stopping=stopping,
         )
 
@@ -154,6 +189,14 @@ async def _watch_entities(
     """
     await asyncio.to_thread(platform.listed.wait, _BROKERS_KNOWN)
     await watch(handlers(operator), stopping, name="kopf", namespaces=operator.namespaces)
+
+
+async def _watch_rollouts(operator: RolloutOperator, stopping: asyncio.Event) -> None:
+    """Watch the whole cluster for rollouts, if that is allowed."""
+    if await operator.is_allowed():
+        await watch(rollout_handlers(operator), stopping, name="kopf-rollout", namespaces=())
+    else:
+        await stopping.wait()
 
 
 async def _all(*watches: Coroutine[Any, Any, None], stopping: asyncio.Event) -> None:
@@ -171,7 +214,11 @@ async def _all(*watches: Coroutine[Any, Any, None], stopping: asyncio.Event) -> 
 
 
 async def _open(
-    stack: AsyncExitStack, settings: Settings, metrics: Metrics, stopping: asyncio.Event
+    stack: AsyncExitStack,
+    settings: Settings,
+    metrics: Metrics,
+    stopping: asyncio.Event,
+    outset: Outset,
 ) -> OpenRegistry | None:
     """Open the log, however long the database takes to come up; ``None`` when asked to stop."""
     pause = _FIRST_WAIT
@@ -179,8 +226,15 @@ async def _open(
         opening = open_registry(
             settings.store_url.get_secret_value(),
             policy=policy_of(settings),
-            around=lambda appender: MeasuredAppender(appender, metrics, PROJECTION),
+            around=lambda appender: MeasuredAppender(
+                SampledAppender(appender, outset.samples, outset.standings.of), metrics, PROJECTION
+            ),
             committing=lambda store: MeasuredCommits(store, metrics),
+            inline=lambda _: [
+                InlineByPhase(outset.standings, settings.legacy_namespace)
+                if settings.rollout
+                else ReadModels()
+            ],
         )
         try:
             return await stack.enter_async_context(opening)

@@ -45,6 +45,16 @@ class Settings(BaseSettings):
     namespaces: Annotated[tuple[str, ...], NoDecode] = ()
     """Namespaces to watch, comma-separated; none = the whole cluster."""
 
+    rollout: bool = True
+    """Serve EventSourcingRollouts; costs one small query a second while no kind is under rollout.
+    Off, every kind is written as if there were none."""
+
+    rollout_interval: Annotated[float, Field(ge=0.1)] = 5.0
+    """Seconds between looks at the criteria of a rollout; phase changes are looked at sooner."""
+
+    legacy_namespace: str = "default"
+    """The namespace whose entities have rows in the registry that is migrated away from."""
+
     workers: Annotated[int, Field(ge=1, le=256)] = 16
     """Objects reconciled at the same time."""
 
@@ -101,7 +111,7 @@ class Settings(BaseSettings):
                 raise ValueError(message)
         return value
 
-    @field_validator("namespace")
+    @field_validator("namespace", "legacy_namespace")
     @classmethod
     def _plain_name(cls, value: str) -> str:
         if not _NAMESPACE.fullmatch(value):

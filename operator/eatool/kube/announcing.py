@@ -54,7 +54,7 @@ class Poster:
             "regarding": {
                 "apiVersion": body["apiVersion"],
                 "kind": body["kind"],
-                "namespace": metadata["namespace"],
+                **({"namespace": metadata["namespace"]} if "namespace" in metadata else {}),
                 "name": metadata["name"],
                 "uid": metadata["uid"],
                 "resourceVersion": metadata["resourceVersion"],
@@ -68,7 +68,8 @@ class Poster:
             "reportingInstance": pod_identity(),
         }
         try:
-            await self._api.post_event(metadata["namespace"], event)
+            # Where events of objects of the cluster are kept by convention.
+            await self._api.post_event(metadata.get("namespace", "default"), event)
         except Exception as error:
             _log.warning("event not posted", why=str(error))
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter
-from collections.abc import Collection
+from collections.abc import Awaitable, Callable, Collection, Mapping
 from time import time
 from typing import Any
 
@@ -41,14 +41,19 @@ class Operator:
         *,
         required: RequiredBrokers,
         checkpoints: Progress,
+        beside: Mapping[str, Callable[[], Awaitable[None]]] | None = None,
     ) -> None:
-        """``required`` and ``checkpoints``: the brokers that ``Published`` speaks of."""
+        """``required`` and ``checkpoints``: the brokers that ``Published`` speaks of.
+
+        ``beside``: parts by name that have to run in the event loop of the registry.
+        """
         self._settings = settings
         self._registry = registry
         self._store = store
         self._metrics = metrics
         self._required = required
         self._checkpoints = checkpoints
+        self._beside = beside or {}
         self._objects = Objects()
         self._tasks: list[asyncio.Task[None]] = []
         self._api_client: Any = None
@@ -104,6 +109,7 @@ class Operator:
             asyncio.create_task(keep_running("tail", tail.run)),
             asyncio.create_task(keep_running("publication", publication.run)),
             asyncio.create_task(keep_running("gauges", self._gauge)),
+            *(asyncio.create_task(keep_running(*each)) for each in self._beside.items()),
         ]
 
     async def stop(self) -> None:

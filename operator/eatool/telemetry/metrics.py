@@ -38,6 +38,8 @@ class AppendResult(StrEnum):
     APPENDED = "appended"
     REPEATED = "repeated"
     REFUSED = "refused"
+    #: Decided under a phase that has ended.
+    FENCED = "fenced"
     UNAVAILABLE = "unavailable"
     ERROR = "error"
 

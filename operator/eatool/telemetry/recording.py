@@ -18,6 +18,7 @@ from eatool.store.port import (
     Outcome,
     ProjectionFailed,
     ReferenceGone,
+    StaleEpoch,
     StillReferenced,
     StoreError,
     StoreUnavailable,
@@ -62,6 +63,9 @@ class MeasuredAppender:
         except AppendRefused as refusal:
             result = AppendResult.REFUSED
             self._metrics.append_conflict(_REASONS[type(refusal)])
+            raise
+        except StaleEpoch:
+            result = AppendResult.FENCED
             raise
         except StoreUnavailable:
             result = AppendResult.UNAVAILABLE

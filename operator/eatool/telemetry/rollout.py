@@ -2,14 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
+from time import time
 
 from eatool.commands.observing import Verdict
+from eatool.commands.port import Figures
 from eatool.rollout.findings import Parity
 from eatool.rollout.ledger import Standing, TransitionRecord
 from eatool.rollout.phases import Phase
 from eatool.telemetry.rollout_instruments import RolloutInstruments
-from eatool.telemetry.rollout_metrics import CRITERION_RESULTS, ROLLOUT_STATES, Judged
+from eatool.telemetry.rollout_metrics import (
+    COMMAND_STATES,
+    CRITERION_RESULTS,
+    PARITY_FINDINGS,
+    ROLLOUT_STATES,
+    Judged,
+)
 
 
 class RolloutSeries:
@@ -40,8 +48,8 @@ class RolloutSeries:
         for candidate in ROLLOUT_STATES:
             self._series.state(entity, candidate).set(candidate == state)
         if state is None:
-            self._series.forget_criteria(entity)
             self._criteria.pop(entity, None)
+            self._series.forget_decisions(entity)
 
     def judged(self, entity: str, criteria: Sequence[Judged], at: float) -> None:
         """Show every criterion of a kind."""
@@ -65,12 +73,8 @@ class RolloutSeries:
 
     def parity(self, entity: str, found: Parity) -> None:
         """Show what comparisons have found."""
-        figures = {
-            "mismatch": found.mismatches,
-            "ignored": found.ignored,
-            "error": found.errors,
-        }
-        for verdict, entities in figures.items():
+        figures = (found.mismatches, found.ignored, found.errors)
+        for verdict, entities in zip(PARITY_FINDINGS, figures, strict=True):
             self._series.parity_findings(entity, verdict).set(entities)
         self._series.parity_coverage(entity).set(found.coverage)
         self._series.parity_dirty(entity).set(found.dirty)
@@ -78,11 +82,11 @@ class RolloutSeries:
             found.swept_at.timestamp() if found.swept_at else 0
         )
 
-    def command_queue(self, entity: str, depths: Mapping[str, int], oldest: float | None) -> None:
+    def command_queue(self, entity: str, found: Figures) -> None:
         """Show what waits."""
-        for state, depth in depths.items():
-            self._series.command_depth(entity, state).set(depth)
-        self._series.command_oldest(entity).set(oldest or 0)
+        for state in COMMAND_STATES:
+            self._series.command_depth(entity, state).set(getattr(found, state))
+        self._series.command_oldest(entity).set(time() - found.oldest if found.oldest else 0)
 
     def started(self, aggregate_type: str, waited: float) -> None:
         """An attempt begins, seconds after the command was enqueued."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any, TypeVar
 
+from prometheus_client import Gauge
 from prometheus_client.metrics import MetricWrapperBase
 
 from eatool.commands.observing import Verdict
@@ -15,6 +16,7 @@ from eatool.telemetry.labels import Family, cross
 from eatool.telemetry.rollout_metrics import (
     COMMAND_STATES,
     CRITERION_RESULTS,
+    PARITY_FINDINGS,
     ROLLOUT_STATES,
 )
 
@@ -39,6 +41,14 @@ class RolloutInstruments:
         self._criteria(declare)
         self._parity(declare)
         self._commands(declare)
+        self._global: tuple[tuple[Family[Gauge], list[tuple[str, ...]]], ...] = (
+            (self.parity_findings, [(each,) for each in PARITY_FINDINGS]),
+            (self.parity_coverage, [()]),
+            (self.parity_dirty, [()]),
+            (self.parity_checked_at, [()]),
+            (self.command_depth, [(each,) for each in COMMAND_STATES]),
+            (self.command_oldest, [()]),
+        )
 
     def add(self, entity: str) -> None:
         """Series of a kind, at zero; nothing happens to one that has them."""
@@ -64,6 +74,13 @@ class RolloutInstruments:
         for family in self._by_criterion:
             family.include(cross((entity,), names))
         self.criterion_result.include(cross((entity,), names, CRITERION_RESULTS))
+
+    def forget_decisions(self, entity: str) -> None:
+        """Another process decides: figures of the whole database are its to show, not ours."""
+        self.forget_criteria(entity)
+        for family, values in self._global:
+            for value in values:
+                family(entity, *value).set(0)
 
     def forget_criteria(self, entity: str) -> None:
         """No criterion of the kind is evaluated here any more."""
@@ -149,7 +166,7 @@ class RolloutInstruments:
                 "entity",
                 "kind",
             ),
-            ("mismatch", "ignored", "error"),
+            PARITY_FINDINGS,
         )
         self.parity_coverage = self._per_kind(
             declare.gauge(

@@ -5,11 +5,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final, Protocol, get_args
 
 from eatool.commands.observing import CommandMetrics
+from eatool.commands.port import Figures
 from eatool.rollout.criteria import Outcome
 from eatool.rollout.findings import Parity
 from eatool.rollout.ledger import Standing, TransitionRecord
@@ -18,6 +19,7 @@ from eatool.rollout.status import State
 #: Values of ``state``, as in the status of an EventSourcingRollout.
 ROLLOUT_STATES: Final[tuple[str, ...]] = get_args(State)
 CRITERION_RESULTS: Final = tuple(outcome.lower() for outcome in Outcome)
+PARITY_FINDINGS: Final = ("mismatch", "ignored", "error")
 COMMAND_STATES: Final = ("queued", "running", "waiting", "dead")
 
 
@@ -49,5 +51,5 @@ class RolloutMetrics(CommandMetrics, Protocol):
     def parity(self, entity: str, found: Parity) -> None:
         """What comparisons of a kind have found until now."""
 
-    def command_queue(self, entity: str, depths: Mapping[str, int], oldest: float | None) -> None:
-        """Commands by state (:data:`COMMAND_STATES`); Unix time when the oldest was enqueued."""
+    def command_queue(self, entity: str, found: Figures) -> None:
+        """Commands of a kind that have not ended."""

@@ -20,7 +20,7 @@ from eatool.kube.credentials import api_client
 from eatool.kube.platform.announcing import PlatformAnnouncer
 from eatool.kube.platform.api import PlatformApi
 from eatool.kube.platform.brokers import Brokers
-from eatool.kube.platform.observing import BrokerObserver, ReplayObserver
+from eatool.kube.platform.observing import BrokerObserver, Published, ReplayObserver
 from eatool.kube.platform.parked import ParkedObjects
 from eatool.kube.platform.parts import Parts
 from eatool.kube.platform.replay_status import ENDED
@@ -83,12 +83,18 @@ class PlatformOperator:
         store: SqlEventStore,
         required: RequiredBrokers,
         metrics: Metrics,
+        *,
+        published: Published | None = None,
     ) -> None:
-        """``required`` is kept up to date with the brokers that are declared."""
+        """``required`` is kept up to date with the brokers that are declared.
+
+        ``published`` is told of every event that a broker has acknowledged.
+        """
         self._settings = settings
         self._store = store
         self._required = required
         self._metrics = metrics
+        self._published = published
         self._sightings = Sightings()
         self._tasks: list[asyncio.Task[None]] = []
         self._observers: dict[str, Observer] = {}
@@ -187,7 +193,7 @@ class PlatformOperator:
                 return ReplayObserver(lambda: self._look_at_all(EVENT_REPLAY))
             key = Key(EVENT_BROKER.plural, destination)
             self._observers[destination] = BrokerObserver(
-                self._metrics, destination, lambda: queue.add(key)
+                self._metrics, destination, lambda: queue.add(key), self._published
             )
         return self._observers[destination]
 

@@ -1,0 +1,242 @@
+"""One rollout at a time: measure, judge, decide, take one step, and say so."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import Any, Final
+
+import structlog
+from pydantic import ValidationError
+
+from eatool.domain.kind import EntityKind
+from eatool.kube.platform.parsing import spec_of
+from eatool.kube.rollout.approvals import approvals_of
+from eatool.kube.rollout.measured import judged_of
+from eatool.kube.rollout.wording import Body, refused_status, status_of
+from eatool.legacy.adoption import adopted_kinds, complaint
+from eatool.publishing.problems import SpecProblem
+from eatool.rollout import effective
+from eatool.rollout.actions import Action, DropLegacyTable, carry_out
+from eatool.rollout.criteria import evaluate
+from eatool.rollout.declared import EventSourcingRolloutSpec
+from eatool.rollout.findings import Parity
+from eatool.rollout.ledger import Cause, LedgerRefused, Standing, Trigger
+from eatool.rollout.looking import Seen
+from eatool.rollout.machine import Decision, decide
+from eatool.rollout.parity import COMPARED
+from eatool.rollout.phases import Phase
+from eatool.rollout.process import RolloutProcess
+from eatool.rollout.prometheus import Prometheus
+from eatool.rollout.retiring import Retirement
+from eatool.rollout.status import RolloutStatus
+from eatool.store.sql.engine import reading
+from eatool.store.sql.log import SqlEventStore
+from eatool.telemetry.rollout_metrics import RolloutMetrics
+
+_log: structlog.stdlib.BoundLogger = structlog.get_logger("eatool.rollout")
+
+#: While replicas get ready for a phase, changes of the kind wait: look often.
+_SOON: Final = 0.3
+_HISTORY: Final = 50
+
+
+@dataclass(frozen=True, slots=True)
+class Looked:
+    """What one look came to: the status to write, and seconds until the next look.
+
+    ``None`` for the status: another replica decides.
+    """
+
+    status: Body | None
+    again: float
+
+
+class Decider:
+    """Decides on all rollouts while this process leads; each by itself, one look at a time."""
+
+    def __init__(
+        self,
+        process: RolloutProcess,
+        store: SqlEventStore,
+        metrics: RolloutMetrics,
+        *,
+        stamped: bool,
+        interval: float,
+    ) -> None:
+        """``stamped``: annotations that name people can be trusted; ``interval`` of looks, s."""
+        self._process = process
+        self._store = store
+        self._metrics = metrics
+        self._stamped = stamped
+        self._interval = interval
+        self._retirement = Retirement(store)
+        #: The newest decisions: what is written of them to objects is less, and later.
+        self._decided: dict[str, RolloutStatus] = {}
+        self._counted: dict[str, int] = {}
+        self._prometheus: dict[str, Prometheus] = {}
+
+    async def look(self, kind: EntityKind, body: Body) -> Looked:
+        """Decide and act. Raises ``StoreError``."""
+        if not self._process.leads:
+            self.forget(kind)
+            return Looked(None, self._interval)
+        now = datetime.now(UTC)
+        try:
+            spec = spec_of(EventSourcingRolloutSpec, body)
+        except SpecProblem as problem:
+            return Looked(refused_status(body, problem.reason, str(problem), now), self._interval)
+        standing = self._process.view.of(kind.aggregate_type)
+        if standing is None:
+            if (why := await asyncio.to_thread(self._enroll, kind, body)) is not None:
+                status = refused_status(body, "TableNotAdopted", why, now)
+                return Looked(status, self._interval)
+            return Looked(None, 0.0)
+        return await asyncio.to_thread(self._look, kind, spec, standing, body)
+
+    def forget(self, kind: EntityKind) -> None:
+        """Another process decides, or nobody any more."""
+        self._decided.pop(kind.aggregate_type, None)
+        if self._counted.pop(kind.aggregate_type, None) is not None:
+            self._metrics.deciding(kind.aggregate_type, None)
+
+    def close(self) -> None:
+        """Release connections."""
+        for prometheus in self._prometheus.values():
+            prometheus.close()
+
+    # -- worker threads ------------------------------------------------------------------------
+
+    def _enroll(self, kind: EntityKind, body: Body) -> str | None:
+        """Put the kind under rollout; or why that cannot be."""
+        if not adopted_kinds(self._store.engine, [kind]):
+            with reading(self._store.engine).connect() as connection:
+                why = complaint(connection, kind)
+            return (
+                f"{why or f'table {kind.table} is not adopted'}; "
+                f"run: eatool legacy adopt {kind.plural}"
+            )
+        reason = f"EventSourcingRollout {body['metadata']['name']} was declared"
+        self._process.ledger.enroll(kind.aggregate_type, Cause(Trigger.ENROLLED, reason))
+        self._process.view.refresh()
+        return None
+
+    def _look(
+        self, kind: EntityKind, spec: EventSourcingRolloutSpec, standing: Standing, body: Body
+    ) -> Looked:
+        self._process.ignored[kind.aggregate_type] = ignored_fields(kind, spec)
+        seen = self._seen(kind, spec, standing, body)
+        before = self._decided.get(kind.aggregate_type) or _written(body)
+        decision = decide(spec, before, seen)
+        self._decided[kind.aggregate_type] = decision.status
+        step = effective.step(spec, standing.phase)
+        soak = step.soak if step else timedelta()
+        status = status_of(body, decision, self._parity(kind, standing), soak, seen.now)
+        self._measure(kind, spec, decision, seen)
+        if decision.action is not None:
+            self._act(kind, decision.action)
+            return Looked(status, _SOON)
+        busy = standing.preparation is not None
+        return Looked(status, _SOON if busy else self._interval)
+
+    def _seen(
+        self, kind: EntityKind, spec: EventSourcingRolloutSpec, standing: Standing, body: Body
+    ) -> Seen:
+        process, name = self._process, kind.aggregate_type
+        prometheus = self._asked(spec)
+        step, guard = effective.step(spec, standing.phase), effective.guard(spec, standing.phase)
+        retired = standing.phase is Phase.RETIRED
+        if retired:
+            self._retirement.rename(kind, standing.since)
+        return Seen(
+            now=datetime.now(UTC),
+            standing=standing,
+            others=process.view.all(),
+            replicas=process.ledger.replicas(name),
+            history=process.ledger.history(name, _HISTORY),
+            criteria=evaluate(step.criteria if step else (), name, process.samples, prometheus),
+            rollback_criteria=evaluate(guard.criteria, name, process.samples, prometheus),
+            approvals=approvals_of(spec, body, stamped=self._stamped),
+            undrained=self._undrained(standing),
+            legacy_table=retired and bool(self._retirement.remains(kind)),
+        )
+
+    def _undrained(self, standing: Standing) -> str | None:
+        """What must be in the tables before the legacy table is no longer fed.
+
+        Queued commands need not be waited for: they are decided in whatever phase there is.
+        """
+        if standing.preparing is not Phase.RETIRED:
+            return None
+        lag = self._process.lag(standing.aggregate_type)
+        if lag is None:
+            return "the tables have to follow the log"
+        return f"{lag[0]} events are not in the tables" if lag[0] else None
+
+    def _parity(self, kind: EntityKind, standing: Standing) -> Parity | None:
+        if standing.phase not in COMPARED:
+            return None
+        return self._process.findings.of(kind.aggregate_type, epoch=standing.epoch)
+
+    def _asked(self, spec: EventSourcingRolloutSpec) -> Prometheus | None:
+        if spec.prometheus is None:
+            return None
+        url = spec.prometheus.url
+        if url not in self._prometheus:
+            self._prometheus[url] = Prometheus(url)
+        return self._prometheus[url]
+
+    def _act(self, kind: EntityKind, action: Action) -> None:
+        name = kind.aggregate_type
+        try:
+            if isinstance(action, DropLegacyTable):
+                dropped = self._retirement.drop(kind)
+                _log.info("retired tables dropped", entity=name, tables=dropped)
+                return
+            standing = carry_out(self._process.ledger, name, action)
+        except LedgerRefused as refused:
+            _log.info("another replica was quicker", entity=name, why=str(refused))
+        else:
+            _log.info(
+                "rollout step",
+                entity=name,
+                step=type(action).__name__,
+                phase=standing.phase,
+                preparing=standing.preparing,
+                epoch=standing.epoch,
+            )
+        self._process.view.refresh()
+
+    def _measure(
+        self, kind: EntityKind, spec: EventSourcingRolloutSpec, decision: Decision, seen: Seen
+    ) -> None:
+        name = kind.aggregate_type
+        newest = seen.history[0].epoch if seen.history else 0
+        for record in seen.history:
+            if record.epoch > self._counted.get(name, newest):
+                self._metrics.transition(record)
+        self._counted[name] = newest
+        self._metrics.deciding(name, decision.status.state)
+        self._metrics.judged(name, judged_of(spec, decision.status), seen.now.timestamp())
+
+
+def ignored_fields(kind: EntityKind, spec: EventSourcingRolloutSpec) -> Mapping[str, str]:
+    """Rule by snake_case field, of rules that leave a field out whatever it says."""
+    rules = spec.parity.ignored if spec.parity else ()
+    names = {info.alias or name: name for name, info in kind.spec.model_fields.items()}
+    return {
+        names.get(field, field): rule.name
+        for rule in rules
+        if rule.when in (None, "Always")
+        for field in rule.fields
+    }
+
+
+def _written(body: Mapping[str, Any]) -> RolloutStatus | None:
+    """What the last leader wrote; ``None`` begins anew on the safe side."""
+    try:
+        return RolloutStatus.from_json(body.get("status") or {})
+    except ValidationError:
+        return None

@@ -1,0 +1,64 @@
+"""Take a legacy table out of service: renamed when its kind retires, dropped on a person's word."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Final
+
+from sqlalchemy import Connection, delete, inspect
+
+from eatool.domain.kind import EntityKind
+from eatool.legacy import triggers
+from eatool.legacy.tables import LEGACY_TABLES, legacy_change
+from eatool.store.sql.engine import reading
+from eatool.store.sql.log import SqlEventStore
+
+_MARK: Final = "_retired_"
+
+
+def retired_tables(connection: Connection, kind: EntityKind) -> list[str]:
+    """Names of retired tables of a kind that are still there, oldest first."""
+    prefix = f"{kind.table}{_MARK}"
+    return sorted(
+        name
+        for name in inspect(connection).get_table_names()
+        if name.startswith(prefix) and name.removeprefix(prefix).isdigit()
+    )
+
+
+class Retirement:
+    """Methods block, may be repeated, and raise :class:`~eatool.store.port.StoreError`."""
+
+    def __init__(self, store: SqlEventStore) -> None:
+        self._store = store
+
+    def rename(self, kind: EntityKind, at: datetime) -> str | None:
+        """Give the table its retired name (``at``: the day of it); the name, if it was renamed.
+
+        Whoever still writes to it by its old name is told by the database. Its triggers go
+        first: there is nobody left to verify what they tell of.
+        """
+        legacy = LEGACY_TABLES[kind.aggregate_type]
+        name = f"{kind.table}{_MARK}{at:%Y%m%d}"
+        with self._store.transaction() as connection:
+            present = set(inspect(connection).get_table_names())
+            if kind.table not in present or name in present:
+                return None
+            triggers.drop(connection, legacy)
+            connection.exec_driver_sql(f"ALTER TABLE {kind.table} RENAME TO {name}")
+            mine = legacy_change.c.aggregate_type == kind.aggregate_type
+            connection.execute(delete(legacy_change).where(mine))
+        return name
+
+    def remains(self, kind: EntityKind) -> list[str]:
+        """Retired tables that are still there."""
+        with reading(self._store.engine).connect() as connection:
+            return retired_tables(connection, kind)
+
+    def drop(self, kind: EntityKind) -> list[str]:
+        """Drop the retired tables for good; their names."""
+        with self._store.transaction() as connection:
+            names = retired_tables(connection, kind)
+            for name in names:
+                connection.exec_driver_sql(f"DROP TABLE {name}")
+        return names

@@ -116,8 +116,9 @@ def _checksum(connection: Connection, chunk: Select[Any]) -> tuple[int, int]:
     """
     if connection.dialect.name != "postgresql":
         # As they are stored: to make Python values of them costs more than to compare them.
-        stored = (type_coerce(each, NULLTYPE) for each in chunk.selected_columns)
-        rows: Sequence[Row[Any]] = connection.execute(chunk.with_only_columns(*stored)).all()
+        stored: list[Any] = [type_coerce(each, NULLTYPE) for each in chunk.selected_columns]
+        raw: Select[Any] = chunk.with_only_columns(*stored, maintain_column_froms=True)
+        rows = connection.execute(raw).all()
         return len(rows), reduce(xor, map(fingerprint, rows), 0)
     row = cast(literal_column("chunk"), Text)
     hashes = select(

@@ -12,6 +12,7 @@ from sqlalchemy import select, text
 from tests.legacy.landscape import create_tables
 
 from eatool.commands.port import PENDING
+from eatool.commands.results import Awaiting
 from eatool.commands.sql import SqlCommandQueue
 from eatool.commands.worker import TryLater
 from eatool.domain.identity import EntityRef
@@ -131,12 +132,13 @@ class Site:
         return standing
 
     async def work(self) -> int:
-        """Work off what is due in the queue; how many commands."""
+        """Work off what is due in the queue; how many commands ended."""
         done = 0
         for leased in self.queue.claim("worker", 30.0, 100):
-            done += 1
             try:
-                self.queue.finish(leased, await self.registry.process(leased.command))
+                result = await self.registry.process(leased.command)
+                self.queue.finish(leased, result)
+                done += not isinstance(result, Awaiting)
             except TryLater as later:
                 self.queue.retry(leased, 0.0, str(later))
         return done

@@ -8,6 +8,7 @@ from collections.abc import AsyncIterator
 import pytest
 from tests.rollout.phased import CAUSE, KIND, Site, make_old_registry, site
 
+from eatool.commands.port import PENDING
 from eatool.registry.change import Change
 from eatool.registry.outcome import (
     Queued,
@@ -118,6 +119,16 @@ async def test_commands_are_decided_in_whatever_phase_they_meet(one: Site) -> No
     await one.settle()
     assert one.legacy_side()["shop"]["name"] == "Shop"
     assert one.legacy_side() == one.read_side() == one.log_side()
+
+
+async def test_a_command_that_outlived_its_phases_does_not_undo_newer_rows(one: Site) -> None:
+    await one.enter(Phase.ASYNC_COMMANDS)
+    assert isinstance(await one.registry.apply(one.change("shop", name="Old")), Queued)
+    await one.enter(Phase.LEGACY)
+    assert isinstance(await one.registry.apply(one.change("shop", name="New")), WrittenToLegacy)
+    assert await one.work() == 1
+    assert one.legacy_side()["shop"]["name"] == "New"
+    assert one.queue.find(states=PENDING) == []
 
 
 async def test_an_answer_without_events_does_not_go_through_the_queue(one: Site) -> None:

@@ -182,6 +182,10 @@ class PhasedRegistry:
         if standing is None:
             return await self._straight(change, operation)
         match standing.phase:
+            case Phase.LEGACY if deciding and change.tentative:
+                # No version of a row tells whether it is newer than the command. What is declared
+                # now is written when its object is looked at again.
+                raise SeenNewer(str(change.ref))
             case Phase.LEGACY:
                 return await self._to_legacy(change, operation, standing)
             case Phase.DUAL_WRITE:

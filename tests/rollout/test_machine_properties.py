@@ -6,7 +6,7 @@ from datetime import datetime, timedelta
 
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
-from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
+from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 from tests.rollout.rounds import PARITY, World, spec, step
 
 from eatool.rollout import effective
@@ -32,8 +32,13 @@ class Rollouts(RuleBasedStateMachine):
         #: Since when this observer has seen nothing but passes for the phase that is left.
         self.passing_since: datetime | None = None
 
-    @initialize(auto=st.booleans(), demotions=st.integers(1, 3))
-    def declare(self, auto: bool, demotions: int) -> None:
+    @initialize(
+        start=st.sampled_from([Phase.LEGACY, *effective.DEMOTABLE]),
+        auto=st.sampled_from([True, True, False]),
+        demotions=st.integers(1, 3),
+    )
+    def declare(self, start: Phase, auto: bool, demotions: int) -> None:
+        self.world.phase = start
         transitions = [
             step(
                 to.value, PARITY, LAG, soakTime="10m", autoPromote=auto and to is not Phase.RETIRED
@@ -43,17 +48,36 @@ class Rollouts(RuleBasedStateMachine):
         rollback = {"cooldown": "20m", "maxDemotions": demotions}
         self.world.spec = spec(transitions=transitions, rollback=rollback)
 
-    @rule(ceiling=st.sampled_from(Phase))
+    @rule(ceiling=st.sampled_from([*Phase, *PROMOTIONS[2:]]))
     def aim(self, ceiling: Phase) -> None:
         self.world.declare(target_phase=ceiling)
 
-    @rule(paused=st.booleans())
+    @rule(paused=st.sampled_from([True, False, False]))
     def pause(self, paused: bool) -> None:
         self.world.declare(paused=paused)
 
     @rule(name=st.sampled_from(["parity", "lag"]), outcome=st.sampled_from(Outcome))
     def measure(self, name: str, outcome: Outcome) -> None:
         self.world.outcomes[name] = outcome
+
+    @rule(
+        name=st.sampled_from(["parity", "lag"]),
+        outcome=st.sampled_from([Outcome.FAIL, Outcome.INCONCLUSIVE, Outcome.ERROR]),
+        seconds=st.sampled_from([1, 60, 240]),
+    )
+    def disturb(self, name: str, outcome: Outcome, seconds: int) -> None:
+        """One bad look in the middle of good ones."""
+        self.go_on(60, 3)
+        self.world.outcomes[name] = outcome
+        self.go_on(seconds, 1)
+        del self.world.outcomes[name]
+        self.go_on(60, 2)
+
+    @precondition(lambda self: self.world.preparation is not None)
+    @rule(outcome=st.sampled_from([Outcome.FAIL, Outcome.INCONCLUSIVE, Outcome.ERROR]))
+    def disturb_what_is_under_way(self, outcome: Outcome) -> None:
+        self.world.outcomes["lag"] = outcome
+        self.go_on(1, 1)
 
     @rule(outcome=st.sampled_from(Outcome))
     def watch(self, outcome: Outcome) -> None:

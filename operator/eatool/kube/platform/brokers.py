@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Mapping
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from typing import NamedTuple
 
 from eatool.kube.platform.broker_status import Look, broker_status, is_turn
 from eatool.kube.platform.parked import ParkedObjects
@@ -24,11 +24,12 @@ from eatool.store.port import StoreUnavailable
 from eatool.telemetry.metrics import PublishingMetrics
 
 
-class Usable(NamedTuple):
+@dataclass(frozen=True, slots=True)
+class Usable:
     """A broker that can be connected to, as declared now."""
 
     spec: EventBrokerSpec
-    secrets: Mapping[str, Data]
+    secrets: Mapping[str, Data] = field(repr=False)
 
 
 class Brokers:
@@ -112,14 +113,22 @@ class Brokers:
         mark = fingerprint(spec, secrets)
         if self._served.get(name) == mark:
             return
-        destination = assemble(
-            name, spec, secrets, environment=self._parts.environment, material=self._parts.material
+        # Certificates are written to files and read again.
+        destination = await asyncio.to_thread(
+            assemble,
+            name,
+            spec,
+            secrets,
+            environment=self._parts.environment,
+            material=self._parts.material,
         )
         await self._parts.fleet.put(destination, mark)
         self._served[name] = mark
 
     async def _withdraw(self, name: str) -> None:
         self._served.pop(name, None)
+        # Somebody may make a destination without a relay forget where it was.
+        self._begun.discard(name)
         await self._parts.fleet.remove(name)
 
     async def _begin(self, name: str, spec: EventBrokerSpec) -> None:
@@ -130,15 +139,11 @@ class Brokers:
 
     def _fix_start(self, name: str, spec: EventBrokerSpec) -> None:
         if not self._parts.checkpoints.cursors(name):
-            start = start_position(spec.start, self._parts.log)
-            # A claim makes the cursors; its lease is over as soon as it is given.
-            self._parts.checkpoints.claim(name, "start", lease=0.0, start=start)
-            self._parts.checkpoints.leave(name, "start")
+            self._parts.checkpoints.begin(name, start_position(spec.start, self._parts.log))
 
     async def _end(self, key: Key) -> None:
         await self._withdraw(key.name)
         await self._parked.clear(key.name)
-        self._begun.discard(key.name)
         self._parts.writer.forget(key)
         self._metrics.broker_removed(key.name)
 

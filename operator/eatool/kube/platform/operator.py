@@ -151,7 +151,8 @@ class PlatformOperator:
         key = key_of(resource, body)
         if event_type == "DELETED":
             self._sightings.vanished(key, body)
-            self._observers.pop(key.name, None)
+            if resource is EVENT_BROKER:
+                self._observers.pop(key.name, None)
         elif not self._sightings.observe(key, body):
             return
         self._look(key, body)

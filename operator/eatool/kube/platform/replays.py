@@ -102,7 +102,8 @@ class Replays:
             return await self._progress(name, body, State.PAUSED, why=why)
         mark = fingerprint(broker.spec, broker.secrets, spec)
         if self._served.get(key) != (name, mark):
-            destination = assemble_replay(
+            destination = await asyncio.to_thread(
+                assemble_replay,
                 checkpoint_of(body),
                 spec,
                 broker.spec,
@@ -112,7 +113,6 @@ class Replays:
                 start=body["status"]["startPosition"],
                 until=body["status"]["endPosition"],
             )
-            await self._withdraw(key)
             await self._parts.fleet.put(destination, mark)
             self._served[key] = name, mark
         return await self._progress(name, body, State.RUNNING)

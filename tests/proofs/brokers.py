@@ -87,11 +87,12 @@ class Tormented(ABC):
     def slowed(self) -> Iterator[None]:
         """Answers in short fits only."""
         over = threading.Event()
+        pauses = random.Random(self.chance.random())  # of its own: the other thread draws, too
 
         def stutter() -> None:
             while not over.is_set():
                 self.broker.silence()
-                over.wait(self.chance.uniform(0.05, 0.3))
+                over.wait(pauses.uniform(0.05, 0.3))
                 self.broker.resume()
                 over.wait(0.05)
 

@@ -2,9 +2,15 @@
 
 from __future__ import annotations
 
+from functools import partial
+from typing import Final
+
 from eatool.demo.listening import Listeners
 from eatool.demo.scene import Scene
 from eatool.demo.watching import Seen
+
+#: Seconds in which most outages of this length are over.
+_BY_ITSELF: Final = 8.0
 
 
 class Outage:
@@ -49,14 +55,30 @@ class Outage:
         scene, broker = self._scene, self._victim.broker
         scene.tell.chapter(f"{broker.name} has caught up, in order")
         with scene.tell.waiting("until the relay tries again and catches up"):
-            scene.await_everywhere(events)
-            scene.brokers.wait(broker.name, _has_everything)
+            by_itself = self._victim.everything.has(events, within=_BY_ITSELF)
+        if not by_itself:
+            self._nudge()
+        scene.await_everywhere(events)
+        scene.brokers.wait(broker.name, _has_everything)
         applications = self._victim.applications
         scene.tell.messages(applications.news(), f"{applications.topics} at {broker.name}")
         scene.show_counts()
         scene.show_brokers()
         seen = scene.objects.wait(kind, name, lambda each: bool(each and each.published))
         scene.show_condition(seen, "Published", style="green")
+
+    def _nudge(self) -> None:
+        """The longer an outage, the rarer the tries: do not wait for the next one."""
+        scene, name = self._scene, self._victim.broker.name
+        scene.tell.say("It tries by itself at least once a minute; suspended and resumed, at once:")
+        for suspended in (True, False):
+            patch = f'{{"spec":{{"suspended":{str(suspended).lower()}}}}}'
+            scene.cleo.show("patch", "eventbroker", name, "--type=merge", "-p", patch)
+            scene.brokers.wait(name, partial(_is_suspended, str(suspended)))
+
+
+def _is_suspended(wanted: str, seen: Seen) -> bool:
+    return seen.condition("Suspended").get("status") == wanted
 
 
 def _is_behind(seen: Seen, events: int) -> bool:

@@ -65,14 +65,19 @@ class Subscriber(ABC):
 
     def wait(self, events: int) -> None:
         """Return when so many different events arrived in all; :class:`DemoError` if they don't."""
-        deadline = time.monotonic() + _PATIENCE
+        if not self.has(events, within=_PATIENCE):
+            raise DemoError(
+                f"{self.count} of {events} events of {self.topics} arrived in {_PATIENCE:.0f} s"
+            )
+
+    def has(self, events: int, *, within: float) -> bool:
+        """Whether so many different events arrive in all within some seconds."""
+        deadline = time.monotonic() + within
         with self._arrived:
             while self._different() < events:
                 if not self._arrived.wait(deadline - time.monotonic()):
-                    raise DemoError(
-                        f"{self._different()} of {events} events of {self.topics} arrived "
-                        f"in {_PATIENCE:.0f} s"
-                    )
+                    return False
+            return True
 
     def news(self) -> tuple[Received, ...]:
         """What came since the last call."""

@@ -76,6 +76,9 @@ class Rollouts(RuleBasedStateMachine):
     @precondition(lambda self: self.world.preparation is not None)
     @rule(outcome=st.sampled_from([Outcome.FAIL, Outcome.INCONCLUSIVE, Outcome.ERROR]))
     def disturb_what_is_under_way(self, outcome: Outcome) -> None:
+        """When nothing but the figure is in the way."""
+        self.world.replicas["pod-2"] = "answers"
+        self.world.undrained = None
         self.world.outcomes["lag"] = outcome
         self.go_on(1, 1)
 
@@ -89,7 +92,7 @@ class Rollouts(RuleBasedStateMachine):
         self.world.watched.clear()
 
     @rule(how=st.sampled_from(["answers", "silent", "dead"]))
-    def replica(self, how: str) -> None:
+    def answer(self, how: str) -> None:
         self.world.replicas["pod-2"] = how
 
     @rule(gate=st.sampled_from(["promote", "held"]))

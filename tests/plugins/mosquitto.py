@@ -134,8 +134,9 @@ class Mosquitto:
     def _end(self, how: signal.Signals) -> None:
         if self._process is None:
             return
-        self._process.send_signal(signal.SIGCONT)
+        # In this order: what is silent does nothing more before it is killed.
         self._process.send_signal(how)
+        self._process.send_signal(signal.SIGCONT)
         self._process.wait(timeout=10)
         self._process = None
 

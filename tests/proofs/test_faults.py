@@ -38,6 +38,7 @@ RELAY_KILLS = 6
 #: lease of a killed relay included.
 AT_ONCE = 20.0
 RECOVERY = 90.0
+DELIVERY = 20.0
 
 
 class Proof:
@@ -110,7 +111,9 @@ class Proof:
             return self.acknowledged(broker.name) and not self.parked(broker.name)
 
         await_true(whole, f"{broker.name} has everything", RECOVERY)
-        await_true(lambda: broker.has(EVENTS), f"everything arrived at {broker.name}", RECOVERY)
+        deadline = time.monotonic() + DELIVERY  # what is missing then, the last assertion tells
+        while not broker.has(EVENTS) and time.monotonic() < deadline:
+            time.sleep(0.2)
 
 
 @pytest.mark.parametrize("case", [("mqtt", "sqlite"), ("solace", "postgresql")], ids=" on ".join)

@@ -24,6 +24,7 @@ COMMANDS: Mapping[str, tuple[str, str]] = {
     "parity": ("eatool.rollout.parity_cli:parity", "See where legacy tables and the log differ."),
     "projections": ("eatool.projections.cli:projections", "Prove and rebuild the read tables."),
     "relay": ("eatool.publishing.cli:relay", "See and unpark what goes to the broker."),
+    "rollout": ("eatool.kube.rollout.cli:rollout", "Move kinds to the event log, phase by phase."),
     "run": ("eatool.cli:run", "Run the operator."),
     "store": ("eatool.store.cli:store", "Look after the event log's database."),
     "verify": ("eatool.store.cli:verify", "Prove that the log is complete and unchanged."),

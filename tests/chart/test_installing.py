@@ -46,6 +46,12 @@ AT_HOME: set[Right] = {
     *(("", "secrets", verb) for verb in ("get", "list", "watch")),
     ("events.k8s.io", "events", "create"),
 }
+#: Rollouts belong to the cluster.
+OF_THE_CLUSTER: set[Right] = {
+    ("platform.eatool.io", "eventsourcingrollouts", "list"),
+    ("platform.eatool.io", "eventsourcingrollouts", "watch"),
+    ("platform.eatool.io", "eventsourcingrollouts/status", "patch"),
+}
 DISCOVERY: set[Right] = {
     ("apiextensions.k8s.io", "customresourcedefinitions", verb) for verb in ("list", "watch")
 }
@@ -111,9 +117,9 @@ def test_the_operator_may_do_exactly_what_it_needs(
     control_plane: ControlPlane, admin: ApiClient, release: str
 ) -> None:
     found = granted(control_plane, admin, release, "default")
-    assert found == IN_A_NAMESPACE | DISCOVERY
+    assert found == IN_A_NAMESPACE | DISCOVERY | OF_THE_CLUSTER
     at_home = granted(control_plane, admin, release, release)
-    assert at_home == IN_A_NAMESPACE | DISCOVERY | AT_HOME
+    assert at_home == IN_A_NAMESPACE | DISCOVERY | OF_THE_CLUSTER | AT_HOME
 
 
 def test_the_api_server_agrees_case_by_case(control_plane: ControlPlane, release: str) -> None:

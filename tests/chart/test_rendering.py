@@ -14,7 +14,7 @@ from tests.plugins.chart import CHART, Helm
 
 from eatool.demo.places import ACCESS
 from eatool.domain.kinds import KINDS
-from eatool.kube.platform.resources import RESOURCES
+from eatool.kube.schema.platform import DECLARED
 from eatool.settings import Settings
 
 CRDS = CHART.parents[1] / "crds"
@@ -28,7 +28,7 @@ PROFILES = {
         "-f",
         CHART / "values-postgres.yaml",
         "--set",
-        "serviceMonitor.enabled=true,serviceMonitor.labels.release=p",
+        "serviceMonitor.enabled=true,serviceMonitor.labels.release=p,prometheusRule.enabled=true",
         "--set",
         "extraEnv[0].name=HTTPS_PROXY,extraEnv[0].value=http://proxy:3128",
         "--set",
@@ -86,7 +86,7 @@ def test_the_package_is_complete(offline_helm: Helm, tmp_path: Path) -> None:
     crds = of_kind(
         [entry for entry in yaml.safe_load_all(text) if entry], "CustomResourceDefinition"
     )
-    assert len(crds) == len(KINDS) + len(RESOURCES), "a package must hold what the link points to"
+    assert len(crds) == len(KINDS) + len(DECLARED), "a package must hold what the link points to"
 
 
 def test_the_crds_are_the_generated_ones(offline_helm: Helm) -> None:
@@ -95,7 +95,7 @@ def test_the_crds_are_the_generated_ones(offline_helm: Helm) -> None:
     assert [crd["spec"] for crd in rendered] == [crd["spec"] for crd in generated]
     assert {crd["spec"]["names"]["plural"] for crd in rendered} == {
         *(kind.plural for kind in KINDS.values()),
-        *(resource.plural for resource in RESOURCES),
+        *(resource.plural for resource in DECLARED),
     }
     for crd in rendered:
         assert crd["metadata"]["annotations"]["helm.sh/resource-policy"] == "keep"
@@ -190,7 +190,10 @@ def test_no_role_has_a_wildcard_and_only_that_of_the_own_namespace_reads_secrets
 
 def test_the_operator_never_gets_to_write_a_spec_as_a_whole(objects: list[Object]) -> None:
     operator = [
-        role for role in of_kind(objects, "ClusterRole") if "aggregate" not in str(role["metadata"])
+        role
+        for role in of_kind(objects, "ClusterRole")
+        if "aggregate" not in str(role["metadata"])
+        and not role["metadata"]["name"].endswith("-rollout-admin")  # of people
     ]
     for role in operator + of_kind(objects, "Role"):
         for rule in role["rules"]:
@@ -223,11 +226,15 @@ def test_the_demo_runs_with_the_rights_of_the_chart(offline_helm: Helm) -> None:
         for role in yaml.safe_load_all(ACCESS.read_text())
         if role["kind"] in {"ClusterRole", "Role"}
     }
-    for kind, name in (("ClusterRole", "eatool-operator"), ("Role", "eatool-operator-platform")):
+    for kind, name in (
+        ("ClusterRole", "eatool-operator"),
+        ("ClusterRole", "eatool-operator-rollout"),
+        ("Role", "eatool-operator-platform"),
+    ):
         (chart,) = [
             role["rules"]
             for role in of_kind(rendered, kind)
-            if "aggregate" not in str(role["metadata"])
+            if role["metadata"]["name"] == f"r-{name}"
         ]
         assert sorted(demo[kind, name], key=str) == sorted(chart, key=str)
 
@@ -247,6 +254,18 @@ def test_watching_some_namespaces_needs_no_cluster_role_of_the_operator(
     for binding in of_kind(found, "RoleBinding"):
         assert binding["subjects"][0]["namespace"] == "ops"
     assert environment(found)["EATOOL_NAMESPACES"] == "team-a,team-b"
+
+
+def test_rollouts_are_for_those_who_may_grant_rights_of_the_cluster(offline_helm: Helm) -> None:
+    granted = render(offline_helm, *PROFILES["namespaced"], "--set", "rollout.clusterRole=true")
+    (binding,) = of_kind(granted, "ClusterRoleBinding")
+    assert binding["roleRef"]["name"] == "r-eatool-operator-rollout"
+    home = {role["metadata"]["namespace"] for role in of_kind(granted, "Role")}
+    assert home == {"team-a", "team-b", "ops", "default"}, "events of cluster objects"
+    off = render(offline_helm, "--set", "rollout.enabled=false")
+    assert environment(off)["EATOOL_ROLLOUT"] == "false"
+    names = {role["metadata"]["name"] for role in of_kind(off, "ClusterRole")}
+    assert "r-eatool-operator-rollout" not in names
 
 
 def test_namespaced_objects_say_where_they_belong(objects: list[Object]) -> None:
@@ -331,7 +350,7 @@ def test_secrets_are_files_not_values(objects: list[Object]) -> None:
 
 def test_the_actor_is_trusted_only_with_the_policy(offline_helm: Helm) -> None:
     stamped = render(offline_helm)
-    assert len(of_kind(stamped, "MutatingAdmissionPolicy")) == 1
+    assert len(of_kind(stamped, "MutatingAdmissionPolicy")) == 2
     assert len(of_kind(stamped, "MutatingAdmissionPolicyBinding")) == 1
     assert environment(stamped)["EATOOL_TRUSTED_ACTOR_ANNOTATION"] == "true"
     plain = render(offline_helm, "--set", "admission.actorPolicy.enabled=false")
@@ -359,7 +378,8 @@ def test_users_get_the_kinds_through_their_usual_roles(offline_helm: Helm) -> No
     assert "rbac.authorization.k8s.io/aggregate-to-edit" not in platform["metadata"]["labels"]
     off = render(offline_helm, "--set", "rbac.aggregate=false")
     assert {role["metadata"]["name"] for role in of_kind(off, "ClusterRole")} == {
-        "r-eatool-operator"
+        "r-eatool-operator",
+        "r-eatool-operator-rollout",
     }
 
 

@@ -16,15 +16,17 @@ from eatool.dev.controlplane import ControlPlane
 from eatool.domain.kind import EntityKind
 from eatool.domain.kinds import KINDS
 from eatool.kube.platform.resources import Resource
-from eatool.kube.schema.admission import POLICY_NAME, actor_policy
+from eatool.kube.schema.admission import actor_policy
 from eatool.kube.schema.crd import crd_name, custom_resource_definition
 from eatool.kube.schema.platform import DECLARED, platform_crd
 from eatool.publishing.declared import API_GROUP, API_VERSION
 
 CRDS = "/apis/apiextensions.k8s.io/v1/customresourcedefinitions"
 ADMISSION = "/apis/admissionregistration.k8s.io/v1"
-POLICY = f"{ADMISSION}/mutatingadmissionpolicies/{POLICY_NAME}"
-BINDING = f"{ADMISSION}/mutatingadmissionpolicybindings/{POLICY_NAME}"
+_PLURALS = {
+    "MutatingAdmissionPolicy": "mutatingadmissionpolicies",
+    "MutatingAdmissionPolicyBinding": "mutatingadmissionpolicybindings",
+}
 
 
 @pytest.fixture(scope="session")
@@ -63,13 +65,16 @@ def run(control_plane: ControlPlane, kubectl: Path, registry: Registry) -> Kubec
 @contextmanager
 def stamping(admin: ApiClient) -> Iterator[None]:
     """Have the admission policy in force, and out of force again afterwards."""
-    policy, binding = actor_policy(tuple(KINDS.values()))
-    apply(admin, POLICY, policy)
-    apply(admin, BINDING, binding)
+    made = {
+        f"{ADMISSION}/{_PLURALS[each['kind']]}/{each['metadata']['name']}": each
+        for each in actor_policy(tuple(KINDS.values()))
+    }
+    for path, document in made.items():
+        apply(admin, path, document)
     wait_for(lambda: _stamps(admin))
     yield
-    admin.call("DELETE", BINDING)
-    admin.call("DELETE", POLICY)
+    for path in reversed(made):
+        admin.call("DELETE", path)
     wait_for(lambda: not _stamps(admin))
 
 

@@ -120,6 +120,12 @@ helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version | replace "+" "_" }}
 - name: EATOOL_SECRETS_DIR
   value: /etc/eatool/secrets
 {{- end }}
+- name: EATOOL_ROLLOUT
+  value: {{ .Values.rollout.enabled | quote }}
+- name: EATOOL_ROLLOUT_INTERVAL
+  value: {{ .Values.rollout.interval | quote }}
+- name: EATOOL_LEGACY_NAMESPACE
+  value: {{ .Values.rollout.legacyNamespace }}
 - name: EATOOL_TRUSTED_ACTOR_ANNOTATION
   value: {{ .Values.admission.actorPolicy.enabled | quote }}
 {{- with .Values.operator }}

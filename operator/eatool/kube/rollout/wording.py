@@ -30,6 +30,8 @@ def status_of(
     """Full status. ``parity`` where it is compared; ``soak``: of the next promotion, as wanted."""
     shown = decision.status.to_json()
     shown["history"] = shown.get("history", [])[:_HISTORY]
+    if shown["criteriaSummary"] == "0/0":
+        shown["criteriaSummary"] = "-"
     shown |= {"parity": _parity(parity), "soak": _soak(decision.status, soak)}
     status = {name: value for name, value in shown.items() if value is not None}
     wanted = [

@@ -86,7 +86,7 @@ class Verifier:
         self._repair = repair
         self._findings = findings
         self._namespace = namespace
-        self._ignored = ignored or {}
+        self._ignored: Mapping[str, Ignored] = {} if ignored is None else ignored
         self._grace = grace
         self._suspects: defaultdict[str, set[str]] = defaultdict(set)
         self._looks: dict[tuple[str, str], _Look] = {}

@@ -56,10 +56,10 @@ def is_turn(old: Mapping[str, Any], new: Mapping[str, Any]) -> bool:
 
 
 def human(span: timedelta) -> str:
-    """In one unit, rounded down: ``14h``, ``90m`` is ``90m``, nothing is ``0s``."""
+    """In one unit, the largest that it has ten of, rounded down: ``72h``, ``90m``, ``90s``."""
     seconds = max(0, int(span.total_seconds()))
     for unit, size in _UNITS:
-        if seconds >= 2 * size or (seconds >= size and seconds % size == 0):
+        if seconds >= 10 * size:
             return f"{seconds // size}{unit}"
     return f"{seconds}s"
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from datetime import datetime
-from typing import Any, Protocol
+from datetime import datetime, timedelta
+from typing import Any, Final, Protocol
 
 import orjson
 from sqlalchemy import (
@@ -31,6 +31,10 @@ from eatool.projections.reading import Reader
 from eatool.rollout.comparison import Comparison, Verdict
 from eatool.store.clock import Clock, utc_now
 from eatool.store.sql.schema import UtcDateTime, metadata
+
+#: How long a written row may wait to be compared before it counts as not compared. More than the
+#: two looks that a difference takes.
+PATIENCE: Final = timedelta(seconds=10)
 
 #: One row per entity that is, or once was, not in parity. Never values.
 parity_finding = Table(
@@ -107,7 +111,8 @@ class Parity:
         dirty: rows written since they were last compared.
         oldest: when the oldest of these was written.
         coverage: of the rows that were compared after their last write, under the present epoch;
-            0 to 1.
+            0 to 1. A row counts as compared for :data:`PATIENCE` after a write: where people
+            write all the time there would otherwise never be a moment at which all are.
         mismatches: open ones.
         confirmed: mismatches confirmed since the time asked for, repaired ones included.
         ignored, errors: open findings.
@@ -251,9 +256,14 @@ class Findings:
         """See :class:`ParityFigures`."""
         legacy = LEGACY_TABLES[aggregate_type].table
         living = select(func.count()).select_from(legacy).where(legacy.c[DELETED_AT].is_(None))
-        marks = select(
-            func.count(func.distinct(legacy_change.c.id)), func.min(legacy_change.c.changed_at)
-        ).where(legacy_change.c.aggregate_type == aggregate_type)
+        marked = func.count(func.distinct(legacy_change.c.id))
+        marks = select(marked, func.min(legacy_change.c.changed_at)).where(
+            legacy_change.c.aggregate_type == aggregate_type
+        )
+        overdue = select(marked).where(
+            legacy_change.c.aggregate_type == aggregate_type,
+            legacy_change.c.changed_at < self._clock() - PATIENCE,
+        )
         finding = parity_finding.c
         mine = finding.aggregate_type == aggregate_type
         unresolved = (
@@ -269,12 +279,13 @@ class Findings:
         verdicts = dict(
             self._read(lambda connection: [tuple(row) for row in connection.execute(unresolved)])
         )
+        late = self._read(lambda connection: connection.scalar(overdue)) or 0
         sweep = self.sweep(aggregate_type)
         return Parity(
             keys=keys,
             dirty=dirty,
             oldest=oldest,
-            coverage=_coverage(sweep, epoch, keys, dirty),
+            coverage=_coverage(sweep, epoch, keys, late),
             mismatches=verdicts.get(Verdict.MISMATCH, 0),
             confirmed=self._read(lambda connection: connection.scalar(confirmed)) or 0,
             ignored=verdicts.get(Verdict.IGNORED, 0),
@@ -283,13 +294,13 @@ class Findings:
         )
 
 
-def _coverage(sweep: Sweep | None, epoch: int, keys: int, dirty: int) -> float:
+def _coverage(sweep: Sweep | None, epoch: int, keys: int, late: int) -> float:
     if sweep is None or sweep.epoch != epoch:
         return 0.0
     if keys == 0:
-        return 1.0 if sweep.swept_at is not None and not dirty else 0.0
+        return 1.0 if sweep.swept_at is not None and not late else 0.0
     compared = keys if sweep.swept_at is not None else min(sweep.compared, keys)
-    return max(0, compared - dirty) / keys
+    return max(0, compared - late) / keys
 
 
 def _finding(row: RowMapping) -> Finding:

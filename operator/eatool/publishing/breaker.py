@@ -33,7 +33,7 @@ class BreakerPolicy:
     sample: int = 20
     successes: int = 3
     base: float = 1.0
-    cap: float = 60.0
+    cap: float = 20.0
 
 
 class CircuitBreaker:

@@ -84,7 +84,9 @@ class CriterionSpec(SpecObject):
         description="How far back to look, at most 24h; default 5m. PromQL has its own ranges.",
     )
     min_samples: Annotated[int, Strict(), Field(ge=1, le=1_000_000_000)] | None = Field(
-        None, description="Fewer observations are missing data; default 1. PromQL tells no number of them."
+        None,
+        description="Fewer observations are missing data; default 1. PromQL tells no number of "
+        "them.",
     )
     on_no_data: Literal["Inconclusive", "Fail"] | None = Field(
         None, description="What missing data counts as; Inconclusive (default) holds. Never a pass."

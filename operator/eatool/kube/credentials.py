@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
+import threading
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -13,6 +15,9 @@ from kubernetes.aio import client, config
 #: kopf keeps a token until it is told that it expired; projected service-account tokens rotate
 #: (nolar/kopf#926, #980), so it has to sign in again well within their shortest life.
 _LIFETIME = timedelta(minutes=5)
+#: The library writes certificates of a kubeconfig to files that it shares between clients, and
+#: names a file to the next client before it has content.
+_SIGNING_IN = threading.Lock()
 
 
 def in_cluster() -> bool:
@@ -22,15 +27,19 @@ def in_cluster() -> bool:
 
 async def api_client() -> client.ApiClient:
     """Client for ``KUBECONFIG``, the default kubeconfig, or the pod's service account."""
-    configuration = client.Configuration()
-    if in_cluster():
-        # Installs a hook that reads the token file again before it expires.
-        config.load_incluster_config(client_configuration=configuration)
-    else:
-        # The library looks at KUBECONFIG once, when it is imported.
-        file = os.environ.get("KUBECONFIG")
-        await config.load_kube_config(config_file=file, client_configuration=configuration)
-    return client.ApiClient(configuration)
+    await asyncio.to_thread(_SIGNING_IN.acquire)
+    try:
+        configuration = client.Configuration()
+        if in_cluster():
+            # Installs a hook that reads the token file again before it expires.
+            config.load_incluster_config(client_configuration=configuration)
+        else:
+            # The library looks at KUBECONFIG once, when it is imported.
+            file = os.environ.get("KUBECONFIG")
+            await config.load_kube_config(config_file=file, client_configuration=configuration)
+        return client.ApiClient(configuration)
+    finally:
+        _SIGNING_IN.release()
 
 
 def login(**kwargs: Any) -> kopf.ConnectionInfo | None:

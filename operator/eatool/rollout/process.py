@@ -40,6 +40,7 @@ LEASE: Final = "rollout"
 _RENEW: Final = 3.0
 _POLL: Final = 0.5
 _GAUGES: Final = 5.0
+_SWEEP: Final = 3_600.0
 
 
 class Standings:
@@ -120,6 +121,8 @@ class RolloutProcess:
         )
         #: Fields that parity leaves out, by aggregate type; changed by whoever decides.
         self.ignored: dict[str, Ignored] = {}
+        #: Seconds in which every row is compared once, likewise.
+        self.sweeps: dict[str, float] = {}
         self._verifier = Verifier(
             engine,
             self.view,
@@ -129,7 +132,12 @@ class RolloutProcess:
             ignored=self.ignored,
         )
         self._sweeper = Sweeper(
-            engine, self.view, self.findings, self._verifier, namespace=namespace
+            engine,
+            self.view,
+            self.findings,
+            self._verifier,
+            namespace=namespace,
+            interval=lambda kind: self.sweeps.get(kind, _SWEEP),
         )
         self._workers = Workers(self.queue, self.registry.process, worker=replica, metrics=metrics)
         self._lease = SqlLease(engine, LEASE, replica)

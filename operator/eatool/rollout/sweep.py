@@ -51,6 +51,7 @@ class Chunk:
 class Sweeper:
     """Sweeps kind after kind, anew after ``interval`` seconds and after each phase change.
 
+    ``interval`` is asked by aggregate type.
     What differs becomes the verifier's suspect. Used from one event loop, by one process.
     """
 
@@ -62,7 +63,7 @@ class Sweeper:
         verifier: Verifier,
         *,
         namespace: str,
-        interval: float = 3_600.0,
+        interval: Callable[[str], float] = lambda _aggregate_type: 3_600.0,
         chunk: int = CHUNK,
         clock: Clock = utc_now,
     ) -> None:
@@ -99,7 +100,7 @@ class Sweeper:
         if sweep is None or sweep.epoch != standing.epoch:
             sweep = Sweep(standing.epoch, None, 0, now)
         elif sweep.cursor is None and sweep.swept_at is not None:
-            if (now - sweep.swept_at).total_seconds() < self._interval:
+            if (now - sweep.swept_at).total_seconds() < self._interval(aggregate_type):
                 return False
             sweep = replace(sweep, compared=0, started_at=now)
         kind = KINDS[aggregate_type]

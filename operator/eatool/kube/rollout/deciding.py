@@ -21,7 +21,7 @@ from eatool.publishing.problems import SpecProblem
 from eatool.rollout import effective
 from eatool.rollout.actions import Action, DropLegacyTable, carry_out
 from eatool.rollout.criteria import evaluate
-from eatool.rollout.declared import EventSourcingRolloutSpec
+from eatool.rollout.declared import EventSourcingRolloutSpec, duration
 from eatool.rollout.findings import Parity
 from eatool.rollout.ledger import Cause, LedgerRefused, Standing, Trigger
 from eatool.rollout.looking import Seen
@@ -127,6 +127,11 @@ class Decider:
         self, kind: EntityKind, spec: EventSourcingRolloutSpec, standing: Standing, body: Body
     ) -> Looked:
         self._process.ignored[kind.aggregate_type] = ignored_fields(kind, spec)
+        if spec.parity is not None and spec.parity.sweep_interval is not None:
+            interval = duration(spec.parity.sweep_interval).total_seconds()
+            self._process.sweeps[kind.aggregate_type] = interval
+        else:
+            self._process.sweeps.pop(kind.aggregate_type, None)
         seen = self._seen(kind, spec, standing, body)
         before = self._decided.get(kind.aggregate_type) or _written(body)
         decision = decide(spec, before, seen)

@@ -14,7 +14,7 @@ from rich.console import Console
 from rich.rule import Rule
 from rich.table import Table
 
-SUITES = ("benchmarks.store", "benchmarks.relay", "benchmarks.operator")
+SUITES = ("benchmarks.store", "benchmarks.relay", "benchmarks.operator", "benchmarks.rollout")
 
 
 def main() -> int:

@@ -1,0 +1,1 @@
+"""What a rollout costs: comparing both sides, and writing to both."""

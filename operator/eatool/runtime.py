@@ -46,6 +46,7 @@ _log: structlog.stdlib.BoundLogger = structlog.get_logger("eatool.runtime")
 
 _SAMPLE_STORE = 5.0
 _SAMPLE_PROJECTION = 60.0  # reads every row
+_LOOKED_THROUGH = 200
 #: Pause before a part that failed starts again, seconds.
 _RESTART = 5.0
 _FIRST_WAIT, _LONGEST_WAIT = 1.0, 30.0
@@ -291,5 +292,14 @@ async def _sample_projection(log: OpenRegistry, metrics: LogMetrics) -> None:
         with suppress(StoreError):  # `_sample_store` tells
             head = (await asyncio.to_thread(log.store.head)).position
             position = await asyncio.to_thread(log.entities.position)
+            if not await asyncio.to_thread(_has_entities, log.store, position):
+                position = head  # phase changes have no row anywhere
             metrics.projection_at(PROJECTION, position, max(0, head - position))
         await asyncio.sleep(_SAMPLE_PROJECTION)
+
+
+def _has_entities(store: SqlEventStore, after: int) -> bool:
+    """Whether there are events of entities behind ``after``."""
+    events = store.read_stored(after=after, limit=_LOOKED_THROUGH)
+    known = (event.stream_id.partition("/")[0] in KINDS for event in events)
+    return len(events) == _LOOKED_THROUGH or any(known)

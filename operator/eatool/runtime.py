@@ -38,15 +38,13 @@ from eatool.store.sql.log import SqlEventStore
 from eatool.store.sql.migrate import is_at_head
 from eatool.telemetry.labels import Labels
 from eatool.telemetry.logs import configure
-from eatool.telemetry.metrics import LogMetrics, Metrics
+from eatool.telemetry.metrics import Metrics
 from eatool.telemetry.prometheus import PrometheusMetrics
 from eatool.telemetry.recording import MeasuredAppender, MeasuredCommits
+from eatool.telemetry.sampling import sample_projection, sample_store
 
 _log: structlog.stdlib.BoundLogger = structlog.get_logger("eatool.runtime")
 
-_SAMPLE_STORE = 5.0
-_SAMPLE_PROJECTION = 60.0  # reads every row
-_LOOKED_THROUGH = 200
 #: Pause before a part that failed starts again, seconds.
 _RESTART = 5.0
 _FIRST_WAIT, _LONGEST_WAIT = 1.0, 30.0
@@ -153,13 +151,11 @@ async def run(settings: Settings) -> None:
         )
         _log.info("ready to watch", entities=known, http_port=port)
         beside = partial(_beside, stopping=stopping)
+        await stack.enter_async_context(beside("store samples", lambda: sample_store(log, metrics)))
         await stack.enter_async_context(
-            beside("store samples", lambda: _sample_store(log, metrics))
+            beside("projection samples", lambda: sample_projection(log, metrics))
         )
-        await stack.enter_async_context(
-            beside("projection samples", lambda: _sample_projection(log, metrics))
-        )
-        await _all(
+        watches = [
             _watch_entities(process.operator, platform, stopping),
             watch(
                 platform_handlers(platform),
@@ -167,18 +163,11 @@ async def run(settings: Settings) -> None:
                 name="kopf-platform",
                 namespaces=(platform.namespace,),
             ),
-            *(
-                []
-                if rollout is None
-                else [
-                    _watch_rollouts(
-                        RolloutOperator(settings, log.store, rollout, metrics, metrics.rollout),
-                        stopping,
-                    )
-                ]
-            ),
-            stopping=stopping,
-        )
+        ]
+        if rollout is not None:
+            deciding = RolloutOperator(settings, log.store, rollout, metrics, metrics.rollout)
+            watches.append(_watch_rollouts(deciding, stopping))
+        await _all(*watches, stopping=stopping)
 
 
 async def _watch_entities(
@@ -272,34 +261,3 @@ async def _keep_running(part: str, run: _Part, stopping: asyncio.Event) -> None:
             _log.exception("a part of the process failed; it starts again", part=part)
         with suppress(TimeoutError):
             await asyncio.wait_for(stopping.wait(), _RESTART)
-
-
-async def _sample_store(log: OpenRegistry, metrics: LogMetrics) -> None:
-    while True:
-        try:
-            head = await asyncio.to_thread(log.store.head)
-        except StoreError:
-            metrics.store_up(up=False)
-        else:
-            metrics.store_up(up=True)
-            metrics.store_head(head.position)
-        await asyncio.sleep(_SAMPLE_STORE)
-
-
-async def _sample_projection(log: OpenRegistry, metrics: LogMetrics) -> None:
-    """See whether the read tables hold the newest event, as they must: a restore can part them."""
-    while True:
-        with suppress(StoreError):  # `_sample_store` tells
-            head = (await asyncio.to_thread(log.store.head)).position
-            position = await asyncio.to_thread(log.entities.position)
-            if not await asyncio.to_thread(_has_entities, log.store, position):
-                position = head  # phase changes have no row anywhere
-            metrics.projection_at(PROJECTION, position, max(0, head - position))
-        await asyncio.sleep(_SAMPLE_PROJECTION)
-
-
-def _has_entities(store: SqlEventStore, after: int) -> bool:
-    """Whether there are events of entities behind ``after``."""
-    events = store.read_stored(after=after, limit=_LOOKED_THROUGH)
-    known = (event.stream_id.partition("/")[0] in KINDS for event in events)
-    return len(events) == _LOOKED_THROUGH or any(known)

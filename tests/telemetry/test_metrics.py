@@ -29,7 +29,7 @@ from eatool.telemetry.metrics import (
     ReconcileResult,
 )
 from eatool.telemetry.prometheus import PrometheusMetrics
-from eatool.telemetry.rollout_metrics import Judged
+from eatool.telemetry.rollout_metrics import Judged, RolloutMetrics
 
 NOW = datetime(2026, 3, 2, 12, tzinfo=UTC)
 ROOT = Path(__file__).parents[2]
@@ -144,12 +144,12 @@ def test_series_stay_bounded_whatever_the_labels(metrics: PrometheusMetrics) -> 
 
 def reported() -> set[str]:
     """Every method that the declared metrics hang on."""
-    protocols = (ReconcileMetrics, LogMetrics, PublishingMetrics, HttpMetrics)
+    protocols = (ReconcileMetrics, LogMetrics, PublishingMetrics, HttpMetrics, RolloutMetrics)
     return {name for protocol in protocols for name in vars(protocol) if not name.startswith("_")}
 
 
 def test_everything_declared_is_fed_by_somebody() -> None:
-    declaring = {"metrics.py", "prometheus.py"}
+    declaring = {"metrics.py", "prometheus.py", "rollout_metrics.py", "rollout.py"}
     sources = [
         path.read_text()
         for path in (ROOT / "operator" / "eatool").rglob("*.py")

@@ -70,7 +70,7 @@ class Outage:
     def _nudge(self) -> None:
         """The longer an outage, the rarer the tries: do not wait for the next one."""
         scene, name = self._scene, self._victim.broker.name
-        scene.tell.say("It tries by itself every 20 seconds at the latest; suspended and resumed, at once:")
+        scene.tell.say("It tries every 20 seconds at the latest; suspended and resumed, at once:")
         for suspended in (True, False):
             patch = f'{{"spec":{{"suspended":{str(suspended).lower()}}}}}'
             scene.cleo.show("patch", "eventbroker", name, "--type=merge", "-p", patch)

@@ -10,10 +10,11 @@ from tests.crds.cases import LANDSCAPE
 
 from eatool.domain.kind import EntityKind
 from eatool.domain.kinds import KINDS
+from eatool.kube.platform.resources import Resource
 from eatool.kube.schema.artifacts import crd_files, reference_files
 from eatool.kube.schema.cli import crds
 from eatool.kube.schema.crd import custom_resource_definition
-from eatool.kube.schema.platform import DECLARED, Resource, platform_crd
+from eatool.kube.schema.platform import DECLARED, platform_crd
 from eatool.kube.schema.yaml_text import HEADER, to_yaml
 from eatool.publishing.declared import API_GROUP
 

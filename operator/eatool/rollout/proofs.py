@@ -4,13 +4,17 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from collections.abc import Collection
 from dataclasses import dataclass
 from datetime import timedelta
 from time import monotonic
 from typing import Final
 
 from eatool.domain.kinds import upcast
+from eatool.projections import checkpoints
+from eatool.projections.reading import Reader
 from eatool.projections.rebuild import verify
+from eatool.projections.tables import PROJECTION
 from eatool.rollout.phases import Phase
 from eatool.rollout.samples import Reading
 from eatool.rollout.view import PhaseView
@@ -18,8 +22,9 @@ from eatool.store.sql.log import SqlEventStore
 
 _log = logging.getLogger(__name__)
 
-#: Seconds until a proof is repeated.
+#: Seconds until a proof is repeated, and one that found differences: they may have been mended.
 INTERVAL: Final = 3_600.0
+AGAIN: Final = 60.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,6 +40,7 @@ class Proofs:
 
     def __init__(self, store: SqlEventStore, view: PhaseView, *, interval: float = INTERVAL):
         self._store = store
+        self._read = Reader(store.engine)
         self._view = view
         self._interval = interval
         self._proofs: dict[str, _Proof] = {}
@@ -46,7 +52,11 @@ class Proofs:
             for aggregate_type, standing in self._view.all().items()
             if standing.phase is Phase.ASYNC_COMMANDS and self._due(aggregate_type, standing.epoch)
         ]
-        for aggregate_type in due:
+        if not due:
+            return
+        followed = await asyncio.to_thread(self._followed)
+        # Without a checkpoint nobody can tell how far the table is: it would seem to lack rows.
+        for aggregate_type in filter(followed.__contains__, due):
             await asyncio.to_thread(self._prove, aggregate_type)
 
     def reading(self, aggregate_type: str, _window: timedelta) -> Reading | None:
@@ -58,8 +68,13 @@ class Proofs:
 
     def _due(self, aggregate_type: str, epoch: int) -> bool:
         proof = self._proofs.get(aggregate_type)
-        old = proof is None or monotonic() - proof.at >= self._interval
-        return old or (proof is not None and proof.epoch != epoch)
+        if proof is None or proof.epoch != epoch:
+            return True
+        interval = min(AGAIN, self._interval) if proof.differences else self._interval
+        return monotonic() - proof.at >= interval
+
+    def _followed(self) -> Collection[str]:
+        return self._read(lambda connection: checkpoints.positions(connection, PROJECTION))
 
     def _prove(self, aggregate_type: str) -> None:
         standing = self._view.of(aggregate_type)

@@ -24,7 +24,7 @@ demo: venv mosquitto controlplane-if-possible ## The main job on real parts, sta
 	@$(BIN)/eatool demo $(if $(KEEP),--keep)
 
 test: venv packages controlplane-if-possible hivemq-if-possible ## Every test, on real parts (PYTEST_ARGS='-k relay')
-	@$(BIN)/pytest $(REPORT) $(PYTEST_ARGS)
+	@$(if $(PYTEST_ARGS),,tools/lanes) $(BIN)/pytest $(REPORT) $(PYTEST_ARGS)
 
 check: venv ## Lint, types, layers, generated files up to date
 	@$(BIN)/ruff check .

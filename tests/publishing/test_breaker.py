@@ -91,6 +91,54 @@ def test_half_open_failure_opens_with_a_longer_wait(breaker: CircuitBreaker, clo
     assert breaker.wait == 2.0
 
 
+def test_half_open_closes_when_a_session_rests_for_three_seconds(
+    breaker: CircuitBreaker, clock: Clock, states: list[CircuitState]
+) -> None:
+    breaker.trip()
+    clock.now += 1.0
+    breaker.session_up(idle=True)
+    clock.now += 2.9
+    breaker.session_up(idle=True)
+    assert breaker.state is CircuitState.HALF_OPEN
+    clock.now += 0.1
+    breaker.session_up(idle=True)
+    assert states == [CircuitState.OPEN, CircuitState.HALF_OPEN, CircuitState.CLOSED]
+    breaker.trip()
+    assert breaker.wait == 1.0
+
+
+def test_rest_is_counted_from_the_last_work_and_the_last_fault(
+    breaker: CircuitBreaker, clock: Clock
+) -> None:
+    breaker.trip()
+    clock.now += 1.0
+    breaker.session_up(idle=True)
+    clock.now += 2.0
+    breaker.session_up(idle=False)
+    clock.now += 2.0
+    breaker.session_up(idle=True)
+    assert breaker.state is CircuitState.HALF_OPEN, "there was something to send in between"
+    clock.now += 2.0
+    breaker.trip()
+    clock.now += 2.0
+    breaker.session_up(idle=True)
+    assert breaker.state is CircuitState.HALF_OPEN, "it failed again in between"
+
+
+def test_an_open_circuit_does_not_rest_before_its_backoff(
+    breaker: CircuitBreaker, clock: Clock
+) -> None:
+    for _ in range(4):
+        breaker.trip()
+        clock.now += breaker.wait
+    breaker.trip()
+    assert breaker.wait == 8.0
+    breaker.session_up(idle=True)
+    clock.now += 5.0
+    breaker.session_up(idle=True)
+    assert breaker.state is CircuitState.OPEN
+
+
 def test_jitter_is_full(clock: Clock) -> None:
     drawn: list[tuple[float, float]] = []
 

@@ -2,8 +2,9 @@
 
 Closed: messages flow. A broken session, ``failures`` transient faults in a row, or ``ratio`` of
 the last ``sample`` answers open it. Open: nothing is sent until a full-jitter exponential backoff
-has passed. Half-open: one message at a time; ``successes`` acknowledgements close it, any fault
-opens it again with a longer backoff. Written here because the asyncio libraries at hand count
+has passed. Half-open: one message at a time; ``successes`` acknowledgements close it, or ``rest``
+seconds of a session that has nothing to send; any fault opens it again with a longer backoff.
+Written here because the asyncio libraries at hand count
 calls, not pipelined acknowledgements, and have neither jitter nor an injected clock.
 """
 
@@ -32,6 +33,7 @@ class BreakerPolicy:
     ratio: float = 0.5
     sample: int = 20
     successes: int = 3
+    rest: float = 3.0
     base: float = 1.0
     cap: float = 20.0
 
@@ -55,6 +57,7 @@ class CircuitBreaker:
         self._state = CircuitState.CLOSED
         self._retry_at = 0.0
         self._opened = 0
+        self._resting_since: float | None = None
         self._reset_counts()
 
     @property
@@ -83,8 +86,20 @@ class CircuitBreaker:
         elif self._state is CircuitState.HALF_OPEN:
             self._acknowledged += 1
             if self._acknowledged >= self._policy.successes:
-                self._opened = 0
-                self._move(CircuitState.CLOSED)
+                self._close()
+
+    def session_up(self, *, idle: bool) -> None:
+        """Tell every second or so that the session stands; ``idle``: with no event to send.
+
+        What failed last was most often the session, so that one which lasts is a success of it:
+        without this the circuit of a quiet log would stay half-open until three events happen.
+        """
+        if not idle or self.state is not CircuitState.HALF_OPEN:
+            self._resting_since = None
+        elif self._resting_since is None:
+            self._resting_since = self._clock()
+        elif self._clock() - self._resting_since >= self._policy.rest:
+            self._close()
 
     def failure(self) -> None:
         """One message met a transient fault while the session stayed up."""
@@ -110,6 +125,10 @@ class CircuitBreaker:
         self._retry_at = self._clock() + self._uniform(0.0, ceiling)
         self._move(CircuitState.OPEN)
 
+    def _close(self) -> None:
+        self._opened = 0
+        self._move(CircuitState.CLOSED)
+
     def _vote(self, *, failed: bool) -> None:
         if len(self._answers) == self._policy.sample:
             self._failed_of_sample -= self._answers.popleft()
@@ -126,3 +145,4 @@ class CircuitBreaker:
         self._acknowledged = 0
         self._failed_of_sample = 0
         self._answers: deque[bool] = deque()
+        self._resting_since = None

@@ -141,6 +141,11 @@ class Dispatcher:
         """Events without an answer."""
         return len(self._flights)
 
+    @property
+    def has_work(self) -> bool:
+        """Events wait to be sent, or for an answer."""
+        return bool(self.backlog.waiting or self._flights)
+
     def idle(self, partition: int) -> bool:
         """Nothing of the partition is in flight."""
         return self._flights.of(partition) == 0

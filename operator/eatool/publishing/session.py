@@ -86,6 +86,7 @@ class SessionKeeper:
                     silence = SessionSilent(f"no acknowledgement within {self._ack_timeout:g} s")
                     self._dispatcher.silent(silence)
                     return silence
+                self._breaker.session_up(idle=not self._dispatcher.has_work)
         finally:
             watch.cancel()
 

@@ -53,7 +53,7 @@ _SHOWN: Mapping[Resource, Shown] = {
             "observedGeneration": OBSERVED,
             "circuit": choice(
                 "The circuit breaker: closed = events flow, open = nothing is sent until the next "
-                "try, half_open = trying with one event.",
+                "try, half_open = trying with one event; it closes by itself when there is none.",
                 "closed",
                 "open",
                 "half_open",

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -89,7 +90,8 @@ def test_a_replay_is_not_behind_what_lies_after_its_end(url: str) -> None:
 def test_nothing_was_published_yet(empty: str) -> None:
     assert run("status", "--store", empty) == "no destinations yet\n"
     assert json.loads(run("status", "--store", empty, "--output", "json")) == []
-    assert "no destinations yet" in invoke("parked", "--store", empty).output
+    assert run("parked", "--store", empty) == "no destinations yet\n"
+    assert json.loads(run("parked", "--store", empty, "--output", "json")) == []
 
 
 def test_parked_and_unpark(url: str) -> None:
@@ -109,9 +111,11 @@ def test_unknown_stream_is_an_error(url: str) -> None:
 
 def test_one_of_several_destinations_must_be_named(empty: str) -> None:
     serve(empty, "events", "audit")
-    result = invoke("parked", "--store", empty)
+    result = invoke("unpark", "application/shop/a", "--store", empty)
     assert result.exit_code == 2
     assert "--destination must be one of audit, events" in result.output
+    (row,) = json.loads(run("parked", "--store", empty, "--output", "json"))
+    assert row["destination"] == "events", "without one, all are listed"
     assert "too large" in run("parked", "--store", empty, "--destination", "events")
     assert "nothing is parked" in run("parked", "--store", empty, "--destination", "audit")
     result = invoke("parked", "--store", empty, "--destination", "adit")
@@ -129,6 +133,32 @@ def test_a_destination_is_forgotten_only_when_nobody_serves_it(url: str) -> None
     assert run("forget", "events", "--yes", "--store", url) == "events: forgotten\n"
     assert run("status", "--store", url) == "no destinations yet\n"
     assert invoke("forget", "events", "--yes", "--store", url).exit_code == 1
+
+
+def test_what_is_not_there_is_not_asked_about(url: str) -> None:
+    result = invoke("forget", "nosuch", "--store", url)
+    assert result.exit_code == 1
+    assert "there is no destination nosuch; there are events" in result.output
+    assert "Forget it?" not in result.output
+
+
+def test_names_are_never_cut(empty: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    entity = f"application/{'n' * 63}/{'a' * 100}"
+    engine = open_engine(empty)
+    checkpoints = SqlCheckpoints(engine)
+    checkpoints.claim("events", "pod-1", lease=15)
+    checkpoints.park("events", "pod-1", 1, replace(PARKED, stream_id=entity, reason="[red] " * 30))
+    engine.dispose()
+    lines = run("parked", "--store", empty).splitlines()
+    assert len(lines) == 2, "a line each in a pipe"
+    assert entity in lines[1]
+    assert lines[1].count("[red]") == 30
+    monkeypatch.setenv("FORCE_COLOR", "1")  # as on a terminal
+    monkeypatch.setenv("COLUMNS", "80")
+    shown = run("parked", "--store", empty)
+    assert shown.count("a") >= 100
+    assert "┃" in shown
+    assert "…" not in shown
 
 
 def test_without_a_store_the_variable_is_named(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -12,12 +12,12 @@ from typing import Any
 
 import click
 import orjson
-from rich.console import Console
-from rich.table import Table
+from rich.table import Column, Table
 
 from eatool.publishing.checkpoints_sql import SqlCheckpoints
 from eatool.publishing.destination import REPLAY_PREFIX
 from eatool.publishing.lag import LagReader
+from eatool.registry.cli import show
 from eatool.store.port import StoreError
 from eatool.store.sql.engine import open_engine
 from eatool.store.sql.errors import Errors
@@ -32,10 +32,12 @@ _store = click.option(
     metavar="URL",
     help="sqlite:///path or postgresql://user@host/database.",
 )
+_NAMES = "EventBroker, replay/NAME, or default for `eatool apply`; "
 _destination = click.option(
-    "--destination",
-    metavar="NAME",
-    help="EventBroker, replay/NAME, or default for `eatool apply`; needed when there are several.",
+    "--destination", metavar="NAME", help=f"{_NAMES}needed when there are several."
+)
+_any_destination = click.option(
+    "--destination", metavar="NAME", help=f"{_NAMES}all when not given."
 )
 _output = click.option("--output", "-o", type=click.Choice(["table", "json"]), default="table")
 
@@ -68,19 +70,26 @@ def status(url: str, output: str) -> None:
 
 @relay.command()
 @_store
-@_destination
+@_any_destination
 @_output
 def parked(url: str, destination: str | None, output: str) -> None:
     """List streams that are passed over, and why."""
     with _opened(url) as (_, checkpoints):
-        name = _known(checkpoints, destination)
-        rows = [asdict(stream) for stream in checkpoints.parked(name)]
+        names = checkpoints.destinations()
+        if destination is not None:
+            names = [_known(checkpoints, destination)]
+        rows = [
+            {"destination": name, **asdict(stream)}
+            for name in names
+            for stream in checkpoints.parked(name)
+        ]
     if not rows and output == "table":
-        click.echo(f"nothing is parked for destination {name}")
+        where = f" for destination {destination}" if destination else ""
+        click.echo(f"nothing is parked{where}" if names else "no destinations yet")
         return
     _show(
-        rows, output, "stream_id", "first_position", "attempts", "parked_at", "resend_requested",
-        "reason",
+        rows, output, "destination", "stream_id", "first_position", "attempts", "parked_at",
+        "resend_requested", "reason",
     )  # fmt: skip
 
 
@@ -100,14 +109,16 @@ def unpark(stream: str, url: str, destination: str | None) -> None:
 @relay.command()
 @click.argument("name")
 @_store
-@click.confirmation_option("--yes", prompt="A destination of this name will start anew. Forget it?")
-def forget(name: str, url: str) -> None:
+@click.option("--yes", is_flag=True, help="Do not ask.")
+def forget(name: str, url: str, *, yes: bool) -> None:
     """Remove the checkpoint and the parked streams of destination NAME.
 
     Refused while a process serves it: delete its EventBroker first.
     """
     with _opened(url) as (_, checkpoints):
         _known(checkpoints, name)
+        if not yes:
+            click.confirm("A destination of this name will start anew. Forget it?", abort=True)
         if not checkpoints.forget(name):
             raise click.ClickException(
                 f"a process serves destination {name}: delete its EventBroker and wait until the "
@@ -177,10 +188,11 @@ def _show(rows: list[dict[str, Any]], output: str, *columns: str) -> None:
     if output == "json":
         sys.stdout.buffer.write(orjson.dumps(rows, option=orjson.OPT_INDENT_2) + b"\n")
         return
-    table = Table(*(column.replace("_", " ") for column in columns))
+    # Names are copied from here into the next command: folded where they do not fit, never cut.
+    table = Table(*(Column(column.replace("_", " "), overflow="fold") for column in columns))
     for row in rows:
         table.add_row(*(_text(row[column]) for column in columns))
-    Console().print(table)
+    show(table)
 
 
 def _text(value: object) -> str:

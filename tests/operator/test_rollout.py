@@ -197,7 +197,7 @@ def test_a_table_that_is_not_adopted_is_said_so(rollouts: RolloutSite, operator:
     until(lambda: rollouts.condition("Application"), "there is a word about it")
     told = rollouts.condition("Application", "Stalled")
     assert (told["status"], told["reason"]) == ("True", "TableNotAdopted")
-    assert "eatool legacy adopt applications" in told["message"]
+    assert "table applications" in told["message"]
 
 
 @pytest.fixture

@@ -10,13 +10,14 @@ from typing import Any, Final
 
 import structlog
 from pydantic import ValidationError
+from sqlalchemy import Engine
 
 from eatool.domain.kind import EntityKind
 from eatool.kube.platform.parsing import spec_of
 from eatool.kube.rollout.approvals import approvals_of
 from eatool.kube.rollout.measured import judged_of
 from eatool.kube.rollout.wording import Body, refused_status, status_of
-from eatool.legacy.adoption import adopted_kinds, complaint
+from eatool.legacy.adoption import adopted_kinds, complaint, exists
 from eatool.publishing.problems import SpecProblem
 from eatool.rollout import effective
 from eatool.rollout.actions import Action, DropLegacyTable, carry_out
@@ -111,13 +112,8 @@ class Decider:
 
     def _enroll(self, kind: EntityKind, body: Body) -> str | None:
         """Put the kind under rollout; or why that cannot be."""
-        if not adopted_kinds(self._store.engine, [kind]):
-            with reading(self._store.engine).connect() as connection:
-                why = complaint(connection, kind)
-            return (
-                f"{why or f'table {kind.table} is not adopted'}; "
-                f"run: eatool legacy adopt {kind.plural}"
-            )
+        if (why := why_not_adopted(self._store.engine, kind)) is not None:
+            return why
         reason = f"EventSourcingRollout {body['metadata']['name']} was declared"
         self._process.ledger.enroll(kind.aggregate_type, Cause(Trigger.ENROLLED, reason))
         self._process.view.refresh()
@@ -225,6 +221,23 @@ class Decider:
         self._counted[name] = newest
         self._metrics.deciding(name, decision.status.state)
         self._metrics.judged(name, judged_of(spec, decision.status), seen.now.timestamp())
+
+
+def why_not_adopted(engine: Engine, kind: EntityKind) -> str | None:
+    """Why the kind's legacy table cannot be moved, and what mends it; ``None`` when it can."""
+    if adopted_kinds(engine, [kind]):
+        return None
+    with reading(engine).connect() as connection:
+        if not exists(connection, kind):
+            return (
+                f"the event store's database has no table {kind.table} to move {kind.kind} from: "
+                "create it there, or delete this object, then the event log alone has the kind"
+            )
+        why = complaint(connection, kind)
+    command = f"eatool legacy adopt -k {kind.kind}"
+    if why is not None:
+        return f"{why}: add it, then run: {command}"
+    return f"table {kind.table} is not adopted; run: {command}"
 
 
 def ignored_fields(kind: EntityKind, spec: EventSourcingRolloutSpec) -> Mapping[str, str]:

@@ -23,7 +23,8 @@ ROLLOUT: Final = Shown(
         AGE,
         column("Since", "date", ".status.phaseSince", wide=True),
         column("Transition", "string", ".status.transition.id", wide=True),
-        column("Message", "string", ".status.message", wide=True),
+        # Of the condition: there is one even where nothing could be decided.
+        condition("Message", "Ready", "message", wide=True),
     ),
     selectable=(".spec.entityKind", ".spec.targetPhase"),
     status={

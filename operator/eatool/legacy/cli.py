@@ -30,7 +30,6 @@ from eatool.registry.cli import (
     os_user,
     output_option,
     plain_errors,
-    show,
     store_option,
     to_json,
     with_registry,
@@ -38,6 +37,7 @@ from eatool.registry.cli import (
 from eatool.registry.opening import OpenRegistry, lacks_file
 from eatool.store.sql.engine import open_engine
 from eatool.store.sql.migrate import upgrade
+from eatool.terminal import show
 
 
 def _a_name(_context: click.Context, _option: click.Parameter, value: str) -> str:

@@ -23,13 +23,13 @@ from eatool.registry.change import ActorType, Provenance, Source, Trust
 from eatool.registry.cli import (
     os_user,
     output_option,
-    show,
     store_option,
     to_json,
     with_registry,
 )
 from eatool.registry.opening import OpenRegistry
 from eatool.settings import Settings, pod_identity
+from eatool.terminal import show
 
 #: Key of the checkpoints of ``--broker``; an EventBroker of this name goes on where it ended.
 DESTINATION = "default"

@@ -17,11 +17,11 @@ from rich.table import Column, Table
 from eatool.publishing.checkpoints_sql import SqlCheckpoints
 from eatool.publishing.destination import REPLAY_PREFIX
 from eatool.publishing.lag import LagReader
-from eatool.registry.cli import show
 from eatool.store.port import StoreError
 from eatool.store.sql.engine import open_engine
 from eatool.store.sql.errors import Errors
 from eatool.store.sql.log import SqlEventStore
+from eatool.terminal import show
 
 _store = click.option(
     "--store",

@@ -11,7 +11,6 @@ from typing import Any, TypeVar
 
 import click
 import orjson
-from rich.console import Console
 from rich.table import Column, Table
 from sqlalchemy.exc import SQLAlchemyError
 
@@ -28,6 +27,7 @@ from eatool.registry.opening import OpenRegistry, lacks_file, open_registry, pol
 from eatool.settings import Settings
 from eatool.store.port import StoreError
 from eatool.store.sql.engine import open_engine
+from eatool.terminal import show
 
 _T = TypeVar("_T")
 
@@ -48,6 +48,7 @@ store_option = click.option(
 output_option = click.option(
     "--output", "-o", type=click.Choice(["text", "json"]), default="text", show_default=True
 )
+
 _namespace_option = click.option("--namespace", "-n", default="default", show_default=True)
 
 
@@ -239,16 +240,6 @@ def _told(entry: Entry) -> Iterator[str]:
 def to_json(value: Any) -> bytes:
     """Machine output; times end in ``Z``."""
     return orjson.dumps(value, option=orjson.OPT_UTC_Z)
-
-
-def show(table: Table) -> None:
-    """Print a table: fitted to a terminal, unfolded lines for a pipe."""
-    console = Console(markup=False, highlight=False, emoji=False)
-    if not console.is_terminal:
-        console.width = 10_000
-        table.box = None
-        table.pad_edge = False
-    console.print(table)
 
 
 def _show_state(kind: EntityKind, ref: EntityRef, folded: Folded, output: str) -> None:

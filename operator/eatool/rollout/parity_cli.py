@@ -10,12 +10,13 @@ from rich.table import Table
 
 from eatool.domain.kind import EntityKind
 from eatool.domain.kinds import KINDS
-from eatool.registry.cli import KindName, output_option, show, store_option, to_json, with_registry
+from eatool.registry.cli import KindName, output_option, store_option, to_json, with_registry
 from eatool.registry.opening import OpenRegistry
 from eatool.rollout.comparison import EXISTENCE, Comparison, compare, plain, snapshot
 from eatool.rollout.findings import Finding, Findings, Parity
 from eatool.rollout.ledger import Standing
 from eatool.rollout.ledger_sql import SqlLedger
+from eatool.terminal import show
 
 _SHOWN = 200
 

@@ -145,6 +145,8 @@ def test_start_positions(
         ({"toPosition": 1000}, (0, 3)),
         ({"afterTime": "2026-01-01T12:01:30Z", "toTime": "2026-01-01T12:02:30Z"}, (1, 2)),
         ({"afterTime": "2026-02-01T00:00:00Z"}, (3, 3)),
+        ({"afterPosition": 3}, (3, 3)),
+        ({"afterPosition": 4}, "starts after position 4, but the log ends at 3"),
         ({"afterPosition": 2, "toPosition": 1}, "starts after position 2 but ends at 1"),
         ({"afterPosition": 2, "afterTime": "2026-01-01T12:01:30Z"}, "not both"),
         ({"toPosition": 2, "toTime": "2026-01-01T12:01:30Z"}, "not both"),
@@ -162,6 +164,22 @@ def test_ranges_of_replays(
         assert (caught.value.field, caught.value.reason) == ("spec.range", "InvalidRange")
     else:
         assert replay_range(replay, log) == expected
+
+
+def test_a_replay_of_entities_that_were_never_recorded_is_refused() -> None:
+    log = MemoryEventStore()
+    Writer(log).write([stream(1), stream(2)])
+
+    def bounds(*streams: str) -> tuple[int, int]:
+        spec = {"broker": "b", "topicPrefix": "r", "streams": streams}
+        return replay_range(EventReplaySpec.model_validate(spec), log)
+
+    assert bounds(stream(1), stream(2)) == (0, 2)
+    with pytest.raises(SpecProblem, match=f"of {stream(3)};") as caught:
+        bounds(stream(1), stream(3))
+    assert (caught.value.field, caught.value.reason) == ("spec.streams", "UnknownStream")
+    with pytest.raises(SpecProblem, match=f"{stream(5)} and 2 more;"):
+        bounds(*map(stream, range(3, 8)))
 
 
 async def test_a_place_kept_from_the_beginning_is_where_the_relay_starts(

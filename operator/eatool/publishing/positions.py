@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from datetime import datetime
-from typing import Protocol
+from typing import Final, Protocol
 
 from eatool.publishing.declared.broker import StartSpec
 from eatool.publishing.declared.replay import EventReplaySpec
 from eatool.publishing.problems import SpecProblem
+from eatool.store.encoding import StoredEvent
 from eatool.store.port import Head
+
+#: Entities named in one message.
+_NAMED: Final = 3
 
 
 class Timeline(Protocol):
@@ -20,6 +25,10 @@ class Timeline(Protocol):
 
     def position_at(self, time: datetime) -> int:
         """Position of the last event recorded at or before ``time`` (0 if none)."""
+        ...
+
+    def read_stored_stream(self, stream_id: str, *, after_version: int = 0) -> list[StoredEvent]:
+        """Events of one stream by version."""
         ...
 
 
@@ -37,8 +46,10 @@ def replay_range(replay: EventReplaySpec, log: Timeline) -> tuple[int, int]:
 
     The end is never beyond the end of the log, so that a replay ends. Keep the answer: asked
     again later, an open end means another position. :class:`SpecProblem` when the range gives an
-    end twice or runs backwards.
+    end twice, runs backwards or begins beyond the log, and when an entity was never recorded: it
+    would end at once, as if all had been sent.
     """
+    _require_recorded(replay.streams, log)
     given = replay.range
     head = log.head().position
     if given is None:
@@ -56,8 +67,26 @@ def replay_range(replay: EventReplaySpec, log: Timeline) -> tuple[int, int]:
         until = min(head, given.to_position)
     elif given.to_time is not None:
         until = log.position_at(given.to_time)
+    if start > head:
+        raise SpecProblem(
+            "spec.range",
+            "InvalidRange",
+            f"starts after position {start}, but the log ends at {head}",
+        )
     if start > until:
         raise SpecProblem(
             "spec.range", "InvalidRange", f"starts after position {start} but ends at {until}"
         )
     return start, until
+
+
+def _require_recorded(streams: Collection[str], log: Timeline) -> None:
+    unknown = [stream for stream in streams if not log.read_stored_stream(stream)]
+    if unknown:
+        more = f" and {len(unknown) - _NAMED} more" if len(unknown) > _NAMED else ""
+        raise SpecProblem(
+            "spec.streams",
+            "UnknownStream",
+            f"nothing was ever recorded of {', '.join(unknown[:_NAMED])}{more}; "
+            "legal: type/namespace/name of an entity, such as data_entity/default/customer",
+        )

@@ -77,3 +77,10 @@ def test_progress_is_no_turn_but_a_state_is() -> None:
     assert not is_turn(before, replay_status(body, replace(look, position=16), NOW))
     assert is_turn(before, replay_status(body, replace(look, state=State.PAUSED), NOW))
     assert is_turn(before, replay_status(body, ReplayLook(State.COMPLETED, position=30), NOW))
+
+
+def test_a_range_without_events_is_not_said_to_be_sent() -> None:
+    empty = {**REPLAY, "status": {**RANGE, "startPosition": 30}}
+    status = replay_status(empty, ReplayLook(State.COMPLETED, position=30), NOW)
+    (ready,) = status["conditions"]
+    assert ready["message"] == "No event lies in the range: it begins and ends at position 30"

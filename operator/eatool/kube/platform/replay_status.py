@@ -113,7 +113,10 @@ def _conditions(look: ReplayLook, status: Mapping[str, Any]) -> list[Condition]:
         return _unready(which, reason, message)
     match look.state:
         case State.COMPLETED:
-            message = f"Everything up to position {status['endPosition']} is at the broker"
+            end = status["endPosition"]
+            message = f"Everything up to position {end} is at the broker"
+            if status["startPosition"] == end:
+                message = f"No event lies in the range: it begins and ends at position {end}"
             return [Condition("Ready", "True", "Completed", message)]
         case State.FAILED:
             first = look.parked[0]

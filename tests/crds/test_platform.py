@@ -291,7 +291,7 @@ def test_what_kubectl_get_eventbrokers_prints(platform: Platform, run: Kubectl) 
     header, fresh = run("get", "eb").splitlines()
     assert header.split() == [
         "NAME", "TYPE", "READY", "CONNECTED", "CIRCUIT", "LAG", "BEHIND", "PARKED", "SUSPENDED",
-        "AGE",
+        "REASON", "AGE",
     ]  # fmt: skip
     assert fresh.split()[:2] == ["x", "mqtt"]
     status: JsonObject = {
@@ -322,9 +322,10 @@ def test_what_kubectl_get_eventbrokers_prints(platform: Platform, run: Kubectl) 
     assert reply["status"] == status, "nothing is pruned"
 
     _, row = run("get", "eb").splitlines()
-    name, type_, ready, connected, circuit, lag, behind, parked, suspended, _age = row.split()
+    name, type_, ready, connected, circuit, lag, behind, parked, *rest = row.split()
+    suspended, reason, _age = rest
     assert (name, type_, ready, connected, circuit) == ("x", "mqtt", "False", "True", "half_open")
-    assert (lag, parked, suspended) == ("1", "3", "False")
+    assert (lag, parked, suspended, reason) == ("1", "3", "False", "Connecting")
     assert behind[0].isdigit(), "an age, counted from oldestUnpublishedAt"
     assert "connection refused" in run("get", "eb", "-o", "wide")
     assert "x" in run("get", "eb", "--field-selector=spec.type=mqtt")

@@ -225,7 +225,7 @@ async def test_server_certificate_is_verified(
     with pytest.raises(SessionLost, match="CERTIFICATE_VERIFY_FAILED"):
         await publish(unknown_ca)
     missing = MqttOptions("127.0.0.1", broker.port, tls=TlsOptions(Path("/nowhere/ca.pem")))
-    with pytest.raises(SessionLost, match="FileNotFoundError"):
+    with pytest.raises(SessionLost, match="no such file"):
         await publish(missing)
 
 

@@ -39,9 +39,7 @@ async def test_brokers_that_cannot_be_looked_up_leave_the_threads_to_the_others(
     assert not any(each.done() for each in connecting)
     released.set()
     answers = await asyncio.gather(*connecting, return_exceptions=True)
-    assert [str(each) for each in answers] == [
-        "mqtt://nowhere.example:1883: OSError: no such name"
-    ] * 6
+    assert [str(each) for each in answers] == ["mqtt://nowhere.example:1883: no such name"] * 6
 
 
 async def test_own_thread_is_left_alone_when_nobody_waits() -> None:

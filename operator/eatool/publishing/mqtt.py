@@ -27,6 +27,7 @@ from eatool.publishing.mqtt_options import MqttOptions
 from eatool.publishing.mqtt_properties import connect_properties, publish_properties
 from eatool.publishing.mqtt_reasons import ended_by, refusal
 from eatool.publishing.mqtt_socket import BufferingContext
+from eatool.publishing.os_errors import in_words
 from eatool.publishing.port import (
     Message,
     PermanentPublishError,
@@ -72,7 +73,7 @@ class MqttPublisher:
             self._abandon(opening)
             raise self._end("no answer to CONNECT in time") from None
         except (OSError, ssl.SSLError, ValueError) as error:
-            raise self._end(f"{type(error).__name__}: {error}") from error
+            raise self._end(in_words(error)) from error
         except BaseException:
             self._abandon(opening)
             self._end("connecting was given up")

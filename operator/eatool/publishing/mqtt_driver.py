@@ -15,6 +15,7 @@ from typing import Any, Final
 from paho.mqtt.client import Client
 
 from eatool.publishing.mqtt_socket import BufferedSocket
+from eatool.publishing.os_errors import in_words
 
 _KEEPALIVE_CHECK: Final = 1.0
 #: A broker ends a session it has not heard of for 1.5 times the keep-alive: look often enough.
@@ -67,7 +68,7 @@ class LoopDriver:
         try:
             sock.flush()
         except OSError as error:
-            self._broken(type(error).__name__)
+            self._broken(in_words(error))
         if self._socket is None:
             return
         wanted = sock.unsent or self._client.want_write()

@@ -21,6 +21,8 @@ _SUB_CODE: Final = re.compile(r"SOLCLIENT_SUBCODE_(\w+)")
 _WORDS: Final = re.compile(r"'error_info_contents': (?:'([^']*)'|\"([^\"]*)\")")
 #: The library names its own objects in some texts: no use to anybody else.
 _OWN_NAMES: Final = re.compile(r"Session '[^']*':? ?|(?:,| in)? ?\w* ?for session '.*")
+#: Another number at every try: a text with it would be news each time.
+_DESCRIPTOR: Final = re.compile(r"(?:,| for| on)? fd \d+|(?<=socket) \d+")
 _LONGEST: Final = 200
 _SAYS_NOTHING: Final = frozenset({"", "OK"})
 
@@ -146,5 +148,5 @@ def _words(text: str) -> str:
 
 
 def _shortened(text: str) -> str:
-    words = " ".join(_OWN_NAMES.sub("", text).split())
+    words = " ".join(_DESCRIPTOR.sub("", _OWN_NAMES.sub("", text)).split())
     return words if len(words) <= _LONGEST else f"{words[:_LONGEST]}..."

@@ -47,7 +47,7 @@ DOWN = replace(
     connected=False,
     address=None,
     circuit=CircuitState.OPEN,
-    last_error="mqtt://b:1883: ConnectionRefusedError: [Errno 111] Connection refused",
+    last_error="mqtt://b:1883: connection refused",
 )
 RUNNING = Look(problem=None, suspended=False, relay=RELAY, lag=LAG)
 

@@ -10,7 +10,7 @@ from eatool.kube.platform.complaints import complaint_of
 @pytest.mark.parametrize(
     ("error", "reason", "field"),
     [
-        ("mqtt://b:1883: ConnectionRefusedError: [Errno 111] x", "ConnectionFailed", "addresses"),
+        ("mqtt://b:1883: connection refused", "ConnectionFailed", "addresses"),
         ("mqtt://tls-login:1883: no answer to CONNECT in time", "ConnectionFailed", "addresses"),
         ("mqtt://b:1883: session lost: Unspecified error", "ConnectionFailed", "addresses"),
         ("mqtt://b:1883: Not authorized", "LoginRefused", "credentials"),
@@ -24,7 +24,7 @@ from eatool.kube.platform.complaints import complaint_of
          "CertificateRefused", "tls"),
         ("tcps://b: the broker's certificate is not trusted", "CertificateRefused", "tls"),
         ("mqtts://b:1883: SSLError: [SSL: WRONG_VERSION_NUMBER]", "TlsFailed", "tls"),
-        ("mqtt://b:1883: gaierror: [Errno -2] Name or service not known", "UnknownHost",
+        ("mqtt://b:1883: the host name cannot be resolved: x", "UnknownHost",
          "addresses"),
         ("tcp://b: the host name cannot be resolved", "UnknownHost", "addresses"),
     ],

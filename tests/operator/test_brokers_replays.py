@@ -153,3 +153,16 @@ def test_a_range_that_runs_backwards_is_told(
     told = platform.await_reason(EVENT_REPLAY, "odd", "InvalidRange")
     assert told["message"].startswith("spec.range: ")
     assert platform.condition(EVENT_REPLAY, "odd", "Stalled")["status"] == "True"
+
+
+def test_a_replay_of_an_entity_begins_once_that_is_recorded(
+    operator: Operator, site: Site, platform: PlatformSite, subscriber: Subscriber
+) -> None:
+    late = f"server/{site.namespace}/s-late"
+    platform.replay("one", "main", "replay/one", streams=[late])
+    told = platform.await_reason(EVENT_REPLAY, "one", "UnknownStream")
+    assert late in told["message"]
+    assert platform.condition(EVENT_REPLAY, "one", "Stalled")["status"] == "True"
+    site.create("Server", "s-late", SERVER)
+    platform.await_state("one", "Completed")
+    until(partial(has, subscriber, 1), "its event is sent")

@@ -113,6 +113,8 @@ def test_one_broker_fails_and_comes_back_while_the_other_flows(
     assert platform.events("one") == [("Warning", "ConnectionFailed"), ("Normal", "Publishing")]
     assert platform.events("two") == []
     until(lambda: at_one.distinct == 2, "nothing is lost")
+    until(lambda: platform.row("one")["CIRCUIT"] == "closed", "one event is not the end of it")
+    assert platform.row("one")["REASON"] == "Publishing"
     assert operator.metric("eatool_broker_connected", broker="one") == 1
     assert operator.metric("eatool_broker_reconnects_total", broker="one") >= 1
 

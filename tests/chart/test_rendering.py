@@ -351,7 +351,7 @@ def test_secrets_are_files_not_values(objects: list[Object]) -> None:
 def test_the_actor_is_trusted_only_with_the_policy(offline_helm: Helm) -> None:
     stamped = render(offline_helm)
     assert len(of_kind(stamped, "MutatingAdmissionPolicy")) == 2
-    assert len(of_kind(stamped, "MutatingAdmissionPolicyBinding")) == 1
+    assert len(of_kind(stamped, "MutatingAdmissionPolicyBinding")) == 2
     assert environment(stamped)["EATOOL_TRUSTED_ACTOR_ANNOTATION"] == "true"
     plain = render(offline_helm, "--set", "admission.actorPolicy.enabled=false")
     assert not of_kind(plain, "MutatingAdmissionPolicy")

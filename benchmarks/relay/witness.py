@@ -59,7 +59,7 @@ class Witness:
         properties.SessionExpiryInterval = 3600
         client.connect("127.0.0.1", self._port, clean_start=False, properties=properties)
         client.loop_start()
-        assert subscribed.wait(10)
+        assert subscribed.wait(120)  # what waited in the session comes first
         if expected:
             done.wait(120)
         client.disconnect()

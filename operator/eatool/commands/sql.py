@@ -7,14 +7,12 @@ its lock, on SQLite because there is one writer. Claims skip rows that somebody 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterator, Sequence
-from contextlib import contextmanager
-from datetime import UTC, datetime, timedelta
+from collections.abc import Callable, Collection, Sequence
+from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import Connection, Engine, func, or_, select
-from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy import Connection, Engine, or_, select
 
 from eatool.commands import results, rows, statements
 from eatool.commands.ordering import can_be_released, can_be_woken, replaced
@@ -33,7 +31,7 @@ from eatool.commands.sql_reading import CommandReader
 from eatool.commands.tables import command, command_stream
 from eatool.store.clock import Clock
 from eatool.store.listeners import Listeners
-from eatool.store.sql.errors import Errors
+from eatool.store.sql.database import Database
 
 
 class SqlCommandQueue:
@@ -44,14 +42,10 @@ class SqlCommandQueue:
     """
 
     def __init__(self, engine: Engine, *, clock: Clock | None = None) -> None:
-        self._engine = engine
-        self._errors = Errors(engine)
-        self._clock = clock
+        self._database = Database(engine, clock=clock)
         self._listeners = Listeners()
-        self._reader = CommandReader(engine, self._now)
-        self._insert = (
-            postgresql.insert if engine.dialect.name == "postgresql" else sqlite.insert
-        )(command_stream)
+        self._reader = CommandReader(self._database)
+        self._insert = self._database.insert(command_stream)
 
     def enqueue(self, command_: Command) -> Queued | Known:
         """See the port."""
@@ -59,7 +53,7 @@ class SqlCommandQueue:
         known = self._reader.get(command_.id)
         if known is not None:
             return Known(known)
-        with self._write() as connection:
+        with self._database.write() as connection:
             self._lock(connection, command_.stream_id)
             pending = statements.read(
                 connection,
@@ -80,8 +74,8 @@ class SqlCommandQueue:
         """See the port."""
         if limit <= 0:
             return []
-        with self._write() as connection:
-            now = self._now(connection)
+        with self._database.write() as connection:
+            now = self._database.now(connection)
             due = connection.execute(
                 select(statements.STREAM.stream_id, statements.STREAM.epoch)
                 .where(statements.STREAM.claimable_at <= now)
@@ -94,8 +88,8 @@ class SqlCommandQueue:
 
     def renew(self, leased: Sequence[Leased], lease: float) -> list[Leased]:
         """See the port."""
-        with self._write() as connection:
-            now = self._now(connection)
+        with self._database.write() as connection:
+            now = self._database.now(connection)
             until = now + timedelta(seconds=lease)
             # In one order, so that two processes' renewals never deadlock.
             return [
@@ -106,8 +100,8 @@ class SqlCommandQueue:
 
     def finish(self, leased: Leased, result: Result, *, again_after: float = 60.0) -> bool:
         """See the port."""
-        with self._write() as connection:
-            now = self._now(connection)
+        with self._database.write() as connection:
+            now = self._database.now(connection)
             if not statements.hold(connection, leased, now, owner=None):
                 return False
             if isinstance(result, Awaiting | Refused) and statements.is_woken(connection, leased):
@@ -125,8 +119,8 @@ class SqlCommandQueue:
 
     def retry(self, leased: Leased, after: float, why: str, *, counted: bool = True) -> bool:
         """See the port."""
-        with self._write() as connection:
-            now = self._now(connection)
+        with self._database.write() as connection:
+            now = self._database.now(connection)
             values = {
                 "state": CommandState.QUEUED,
                 "due_at": now + timedelta(seconds=after),
@@ -137,9 +131,9 @@ class SqlCommandQueue:
 
     def bury(self, leased: Leased, why: str) -> bool:
         """See the port."""
-        with self._write() as connection:
+        with self._database.write() as connection:
             values = {"state": CommandState.DEAD, "due_at": None, "error": why}
-            return statements.let_go(connection, leased, self._now(connection), values)
+            return statements.let_go(connection, leased, self._database.now(connection), values)
 
     def wake(self, stream_ids: Collection[str]) -> int:
         """See the port."""
@@ -186,8 +180,8 @@ class SqlCommandQueue:
 
     def prune(self, older_than: float, limit: int = 1000) -> int:
         """See the port."""
-        with self._write() as connection:
-            horizon = self._now(connection) - timedelta(seconds=older_than)
+        with self._database.write() as connection:
+            horizon = self._database.now(connection) - timedelta(seconds=older_than)
             old = (
                 select(command.c.sequence)
                 .where(command.c.finished_at < horizon, ~statements.PENDING_HERE)
@@ -204,22 +198,6 @@ class SqlCommandQueue:
 
     # -- pieces of transactions --------------------------------------------------------------
 
-    @contextmanager
-    def _write(self) -> Iterator[Connection]:
-        try:
-            with self._engine.begin() as connection:
-                yield connection
-        except self._errors.types as error:
-            raise self._errors.translate(error) from error
-
-    def _now(self, connection: Connection) -> datetime:
-        if self._clock is not None:
-            return self._clock()
-        if connection.dialect.name == "postgresql":
-            now: datetime = connection.scalars(select(func.clock_timestamp())).one()
-            return now.astimezone(UTC)
-        return datetime.now(UTC)
-
     def _lock(self, connection: Connection, stream_id: str) -> None:
         """Hold the stream's row, making it first if need be."""
         # The update changes nothing; it locks the row in the same round trip.
@@ -235,7 +213,7 @@ class SqlCommandQueue:
         self, connection: Connection, new: Command, pending: Sequence[StoredCommand]
     ) -> StoredCommand:
         """Insert ``new`` behind (and instead of) what is pending in its stream."""
-        now = self._now(connection)
+        now = self._database.now(connection)
         values = rows.written(new) | {"enqueued_at": now, "attempts": 0}
         ahead = statements.overtaken_by(connection, new)
         if ahead is not None:
@@ -253,7 +231,7 @@ class SqlCommandQueue:
         return stored
 
     def _wake(self, stream_id: str) -> list[StoredCommand]:
-        with self._write() as connection:
+        with self._database.write() as connection:
             self._lock(connection, stream_id)
             newest = statements.newest(connection, stream_id)
             last = command.c.sequence == newest
@@ -264,10 +242,12 @@ class SqlCommandQueue:
             for each in woken:
                 if each.state is CommandState.RUNNING:
                     statements.change(
-                        connection, each.command.id, {"due_at": self._now(connection)}
+                        connection, each.command.id, {"due_at": self._database.now(connection)}
                     )
                 else:
-                    statements.change(connection, each.command.id, _requeued(self._now(connection)))
+                    statements.change(
+                        connection, each.command.id, _requeued(self._database.now(connection))
+                    )
             if woken:
                 statements.settle(connection, stream_id)
             return woken
@@ -282,13 +262,13 @@ class SqlCommandQueue:
         if known is None:
             return False
         stream_id = known.command.stream_id
-        with self._write() as connection:
+        with self._database.write() as connection:
             self._lock(connection, stream_id)
             stored = statements.get(connection, command_id)
             if stored is None:
                 return False
             newest = statements.newest(connection, stream_id)
-            values = decide(stored, newest, self._now(connection))
+            values = decide(stored, newest, self._database.now(connection))
             if values is None:
                 return False
             statements.change(connection, command_id, values)

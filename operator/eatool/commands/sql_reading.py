@@ -2,34 +2,30 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterator, Sequence
-from contextlib import contextmanager
-from datetime import datetime, timedelta
+from collections.abc import Collection, Sequence
+from datetime import timedelta
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, Connection, Engine, func, select
+from sqlalchemy import ColumnElement, Connection, func, select
 
 from eatool.commands import rows
 from eatool.commands.ordering import quantile_ranks
 from eatool.commands.port import PENDING, CommandState, Figures, StoredCommand
 from eatool.commands.tables import command
-from eatool.store.sql.engine import reading
-from eatool.store.sql.errors import Errors
+from eatool.store.sql.database import Database
 
 
 class CommandReader:
-    """The read side of :class:`~eatool.commands.sql.SqlCommandQueue`; ``now`` is the queue's."""
+    """The read side of :class:`~eatool.commands.sql.SqlCommandQueue`."""
 
-    def __init__(self, engine: Engine, now: Callable[[Connection], datetime]) -> None:
-        self._engine = reading(engine)
-        self._errors = Errors(engine)
-        self._now = now
+    def __init__(self, database: Database) -> None:
+        self._database = database
 
     def get(self, command_id: UUID) -> StoredCommand | None:
         """One command."""
         query = select(command).where(command.c.id == command_id)
-        with self._connect() as connection:
+        with self._database.read() as connection:
             row = connection.execute(query).mappings().one_or_none()
         return None if row is None else rows.read(row)
 
@@ -47,7 +43,7 @@ class CommandReader:
         if stream_id is not None:
             query = query.where(command.c.stream_id == stream_id)
         query = query.where(*_of_kind(aggregate_type))
-        with self._connect() as connection:
+        with self._database.read() as connection:
             found = connection.execute(query).mappings().all()
         return [rows.read(row) for row in reversed(found)]
 
@@ -56,8 +52,8 @@ class CommandReader:
     ) -> Figures:
         """Counts of what is pending; latencies of what ended within the window."""
         kind = _of_kind(aggregate_type)
-        with self._connect() as connection:
-            now = self._now(connection)
+        with self._database.read() as connection:
+            now = self._database.now(connection)
             pending = connection.execute(
                 select(command.c.state, func.count(), func.min(command.c.enqueued_at))
                 .where(command.c.state.in_(sorted(PENDING)), *kind)
@@ -82,14 +78,6 @@ class CommandReader:
             finished=finished,
             latencies=latencies,
         )
-
-    @contextmanager
-    def _connect(self) -> Iterator[Connection]:
-        try:
-            with self._engine.connect() as connection:
-                yield connection
-        except self._errors.types as error:
-            raise self._errors.translate(error) from error
 
 
 def _latencies(

@@ -6,11 +6,11 @@ from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 
 from sqlalchemy import Engine, case, delete, func, inspect, select
-from sqlalchemy.dialects import postgresql, sqlite
 
 from eatool.domain.kind import EntityKind
 from eatool.legacy.tables import legacy_change, legacy_import
 from eatool.store.clock import Clock, utc_now
+from eatool.store.sql.database import inserting
 from eatool.store.sql.engine import reading
 
 _KEY = list(legacy_import.primary_key.columns)
@@ -61,8 +61,7 @@ class Bookkeeping:
         """These were recorded with a fingerprint, or refused (``None``)."""
         if not rows:
             return
-        dialect = postgresql if self._engine.dialect.name == "postgresql" else sqlite
-        insert = dialect.insert(legacy_import)
+        insert = inserting(self._engine.dialect.name, legacy_import)
         new = insert.excluded
         statement = insert.on_conflict_do_update(
             index_elements=_KEY,

@@ -9,13 +9,13 @@ from itertools import islice
 from typing import Any
 
 from sqlalchemy import Connection, RowMapping, bindparam, func, select, update
-from sqlalchemy.dialects import postgresql, sqlite
 
 from eatool.domain.errors import SpecInvalid
 from eatool.domain.kind import EntitySpec
 from eatool.legacy.rows import canonical, instant
 from eatool.legacy.tables import DELETED_AT, LEGACY_TABLES, LegacyTable
 from eatool.store.clock import Clock, utc_now
+from eatool.store.sql.database import inserting
 
 #: Ids per statement; SQLite takes some 32,000 parameters.
 _CHUNK = 1_000
@@ -149,10 +149,9 @@ class LegacyRows:
         return after | {row.id: row.version + 1 for row in changed}
 
     def _insert(self, legacy: LegacyTable, specs: Mapping[str, EntitySpec]) -> None:
-        dialect = postgresql if self._connection.dialect.name == "postgresql" else sqlite
         now = self._clock()
         self._connection.execute(
-            dialect.insert(legacy.table).on_conflict_do_nothing(),
+            inserting(self._connection.dialect.name, legacy.table).on_conflict_do_nothing(),
             [
                 {"id": row_id, **legacy.values(spec), "created_at": now, "updated_at": now}
                 for row_id, spec in specs.items()

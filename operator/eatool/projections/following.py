@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager, suppress
+from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from typing import Final
 
 from sqlalchemy import Connection, func, or_, select, update
@@ -22,7 +22,7 @@ from eatool.projections.tables import PROJECTION
 from eatool.store.clock import Clock
 from eatool.store.encoding import StoredEvent, Upcast, newest
 from eatool.store.projection_port import InlineProjection
-from eatool.store.sql.errors import Errors
+from eatool.store.sql.database import Database
 from eatool.store.sql.log import SqlEventStore
 from eatool.store.sql.tables import event
 
@@ -83,8 +83,7 @@ class Follower:
         self._lease = timedelta(seconds=lease)
         self._page = page
         self._upcast = upcast
-        self._clock = clock
-        self._errors = Errors(store.engine)
+        self._database = Database(store.engine, clock=clock)
 
     async def run(self, stopping: asyncio.Event) -> None:
         """Follow until ``stopping`` is set; a page that fails is tried again, for ever."""
@@ -119,18 +118,20 @@ class Follower:
         0 when there is nothing to do, or another process does it. Blocks. Raises what the
         projections raise, and ``StoreError``.
         """
-        with self._read() as connection:
+        with self._database.read() as connection:
             known = positions(connection, self._projection)
             owner, until = holder(connection, self._projection)
             theirs = owner not in {None, self._owner}
-            if not known or (theirs and until is not None and until > self._now(connection)):
+            if not known or (
+                theirs and until is not None and until > self._database.now(connection)
+            ):
                 return 0
         front, head = min(known.values()), self._store.head().position
         if front >= head:
             return 0
         events = self._store.read_stored(after=front, limit=self._page)
         through = events[-1].position if events else head
-        with self._write() as connection:
+        with self._database.write() as connection:
             if not self._hold(connection):
                 return 0
             self._apply(connection, events, front, through)
@@ -138,8 +139,8 @@ class Follower:
 
     def lag(self) -> dict[str, FollowingLag]:
         """Of every kind that is followed, whoever does it. Blocks; raises ``StoreError``."""
-        with self._read() as connection:
-            now = self._now(connection)
+        with self._database.read() as connection:
+            now = self._database.now(connection)
             return {
                 aggregate_type: _lag(connection, aggregate_type, position, now)
                 for aggregate_type, position in positions(connection, self._projection).items()
@@ -147,7 +148,7 @@ class Follower:
 
     def release(self) -> None:
         """Let another process follow at once. Blocks; raises ``StoreError``."""
-        with self._write() as connection:
+        with self._database.write() as connection:
             connection.execute(
                 update(projection_lease)
                 .where(
@@ -188,7 +189,7 @@ class Follower:
 
     def _hold(self, connection: Connection) -> bool:
         """Take or renew the lease; its row is locked until the end of the transaction."""
-        now = self._now(connection)
+        now = self._database.now(connection)
         lease = projection_lease.c
         held = connection.execute(
             update(projection_lease)
@@ -199,30 +200,6 @@ class Follower:
             .values(owner=self._owner, lease_until=now + self._lease)
         )
         return held.rowcount == 1
-
-    def _now(self, connection: Connection) -> datetime:
-        if self._clock is not None:
-            return self._clock()
-        if connection.dialect.name == "postgresql":
-            now: datetime = connection.scalars(select(func.clock_timestamp())).one()
-            return now.astimezone(UTC)
-        return datetime.now(UTC)
-
-    @contextmanager
-    def _read(self) -> Iterator[Connection]:
-        try:
-            with self._store.connect() as connection:
-                yield connection
-        except self._errors.types as error:
-            raise self._errors.translate(error) from error
-
-    @contextmanager
-    def _write(self) -> Iterator[Connection]:
-        try:
-            with self._store.engine.begin() as connection:
-                yield connection
-        except self._errors.types as error:
-            raise self._errors.translate(error) from error
 
 
 def _lag(connection: Connection, aggregate_type: str, position: int, now: datetime) -> FollowingLag:

@@ -9,8 +9,8 @@ from sqlalchemy import Connection, Engine, Select, func, select
 
 from eatool.domain.identity import EntityRef
 from eatool.domain.landscape import Referrer, Sharer
-from eatool.projections.reading import Reader
 from eatool.projections.tables import READ_TABLES, ReadTable
+from eatool.store.sql.database import Database
 from eatool.store.sql.tables import reference, stream, unique_key
 
 #: Names per ``IN`` list; a spec has at most 200 references in a list.
@@ -25,7 +25,7 @@ class SqlLandscape:
     """
 
     def __init__(self, engine: Engine, tables: Mapping[str, ReadTable] = READ_TABLES) -> None:
-        self._read = Reader(engine)
+        self._read = Database(engine).query
         self._tables = tables
 
     def alive(self, refs: Sequence[EntityRef]) -> set[EntityRef]:

@@ -11,8 +11,8 @@ from uuid import UUID
 from sqlalchemy import Engine, RowMapping, func, select, tuple_, union_all
 
 from eatool.domain.identity import EntityRef
-from eatool.projections.reading import Reader
 from eatool.projections.tables import READ_TABLES, ReadTable
+from eatool.store.sql.database import Database
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,7 +38,7 @@ class Entities:
     """The read tables of one database. Methods block; thread-safe."""
 
     def __init__(self, engine: Engine, tables: Mapping[str, ReadTable] = READ_TABLES) -> None:
-        self._read = Reader(engine)
+        self._read = Database(engine).query
         self._tables = tables
 
     def get(self, ref: EntityRef, *, include_deleted: bool = False) -> Record | None:

@@ -19,7 +19,6 @@ from time import perf_counter
 from typing import Final
 
 from sqlalchemy import ColumnElement, Connection, Table, delete, or_, select
-from sqlalchemy.dialects import postgresql, sqlite
 
 from eatool.projections import checkpoints
 from eatool.projections.comparison import (
@@ -32,7 +31,7 @@ from eatool.projections.comparison import (
 from eatool.projections.shadow import Progress, Shadow, own_connection, snapshot, writing
 from eatool.projections.tables import PROJECTION, READ_TABLES, ReadTable
 from eatool.store.encoding import Upcast, newest
-from eatool.store.sql.errors import Errors
+from eatool.store.sql.database import Database, inserting
 from eatool.store.sql.log import SqlEventStore
 from eatool.store.sql.tables import log
 
@@ -129,12 +128,8 @@ def _opened(
         for kind, read in tables.items()
         if aggregate_types is None or kind in aggregate_types
     }
-    errors = Errors(store.engine)
-    try:
-        with own_connection(store) as connection:
-            yield _Work(connection, chosen, Shadow(store, connection, chosen, upcast), progress)
-    except errors.types as error:
-        raise errors.translate(error) from error
+    with Database(store.engine).translated(), own_connection(store) as connection:
+        yield _Work(connection, chosen, Shadow(store, connection, chosen, upcast), progress)
 
 
 class _Work:
@@ -205,10 +200,11 @@ class _Work:
             return 0
         connection.execute(delete(live).where(_among(live, same)))
         new = select(rebuilt).where(_among(rebuilt, same))
-        make = postgresql.insert if connection.dialect.name == "postgresql" else sqlite.insert
         # A row that was missing may have come by itself: then it is looked at again.
         connection.execute(
-            make(live).from_select(list(live.columns.keys()), new).on_conflict_do_nothing()
+            inserting(connection.dialect.name, live)
+            .from_select(list(live.columns.keys()), new)
+            .on_conflict_do_nothing()
         )
         return len(same)
 

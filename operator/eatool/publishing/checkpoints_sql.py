@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterator, Sequence
-from contextlib import contextmanager
-from datetime import UTC, datetime, timedelta
+from collections.abc import Collection, Sequence
+from datetime import datetime, timedelta
 
 from sqlalchemy import (
     Connection,
@@ -12,20 +11,18 @@ from sqlalchemy import (
     Select,
     bindparam,
     delete,
-    func,
     insert,
     or_,
     select,
     update,
 )
-from sqlalchemy.dialects import postgresql, sqlite
 
 from eatool.publishing import parked_rows
 from eatool.publishing.checkpoints import Claim, Cursor, CursorState, ParkedStream, Plan
 from eatool.publishing.tables import parked_stream, relay_cursor, relay_member
+from eatool.store.clock import Clock
 from eatool.store.port import PARTITIONS
-from eatool.store.sql.engine import reading
-from eatool.store.sql.errors import Errors
+from eatool.store.sql.database import Database
 
 _STATE = (
     relay_cursor.c.partition,
@@ -54,17 +51,14 @@ class SqlCheckpoints:
     the database server's clock on PostgreSQL, so the clocks of relay hosts do not matter.
     """
 
-    def __init__(self, engine: Engine, *, clock: Callable[[], datetime] | None = None) -> None:
-        self._engine = engine
-        self._reader = reading(engine)
-        self._errors = Errors(engine)
-        self._clock = clock
+    def __init__(self, engine: Engine, *, clock: Clock | None = None) -> None:
+        self._database = Database(engine, clock=clock)
 
     def claim(self, destination: str, owner: str, *, lease: float, start: int = 0) -> Claim:
         """See the port."""
-        with self._write() as connection:
+        with self._database.write() as connection:
             cursors = self._lock_cursors(connection, destination, start)
-            now = self._now(connection)
+            now = self._database.now(connection)
             until = now + timedelta(seconds=lease)
             members = self._join(connection, destination, owner, now, until)
             plan = Plan.of(cursors, members, owner, now)
@@ -86,14 +80,14 @@ class SqlCheckpoints:
 
     def begin(self, destination: str, start: int) -> None:
         """See the port."""
-        with self._write() as connection:
+        with self._database.write() as connection:
             self._lock_cursors(connection, destination, start)
 
     def save(self, destination: str, owner: str, cursors: Sequence[Cursor]) -> frozenset[int]:
         """See the port."""
         if not cursors:
             return frozenset()
-        with self._write() as connection:
+        with self._database.write() as connection:
             moved = connection.execute(
                 _SAVE,
                 [
@@ -121,7 +115,7 @@ class SqlCheckpoints:
 
     def release(self, destination: str, owner: str, partitions: Collection[int]) -> None:
         """See the port."""
-        with self._write() as connection:
+        with self._database.write() as connection:
             connection.execute(
                 update(relay_cursor)
                 .where(
@@ -134,7 +128,7 @@ class SqlCheckpoints:
 
     def leave(self, destination: str, owner: str) -> None:
         """See the port."""
-        with self._write() as connection:
+        with self._database.write() as connection:
             connection.execute(
                 update(relay_cursor)
                 .where(relay_cursor.c.destination == destination, relay_cursor.c.owner == owner)
@@ -148,23 +142,23 @@ class SqlCheckpoints:
 
     def cursors(self, destination: str) -> list[CursorState]:
         """See the port."""
-        with self._read() as connection:
+        with self._database.read() as connection:
             return self._states(connection, destination)
 
     def destinations(self) -> list[str]:
         """See the port."""
         column = relay_cursor.c.destination
-        with self._read() as connection:
+        with self._database.read() as connection:
             return list(connection.scalars(select(column).distinct().order_by(column)))
 
     def forget(self, destination: str) -> bool:
         """See the port."""
-        with self._write() as connection:
+        with self._database.write() as connection:
             # The lock keeps claims out; those that wait for it make new cursors.
             self._states(connection, destination, lock=True)
             alive = select(relay_member.c.owner).where(
                 relay_member.c.destination == destination,
-                relay_member.c.lease_until > self._now(connection),
+                relay_member.c.lease_until > self._database.now(connection),
             )
             if connection.execute(alive).first() is not None:
                 return False
@@ -174,7 +168,7 @@ class SqlCheckpoints:
 
     def park(self, destination: str, owner: str, epoch: int, stream: ParkedStream) -> bool:
         """See the port."""
-        with self._write() as connection:
+        with self._database.write() as connection:
             if not self._holds(connection, destination, owner, stream.partition, epoch):
                 return False
             parked_rows.write(connection, destination, stream)
@@ -184,47 +178,23 @@ class SqlCheckpoints:
         self, destination: str, partitions: Collection[int] | None = None
     ) -> list[ParkedStream]:
         """See the port."""
-        with self._read() as connection:
+        with self._database.read() as connection:
             return parked_rows.read(connection, destination, partitions)
 
     def request_resend(self, destination: str, stream_id: str) -> bool:
         """See the port."""
-        with self._write() as connection:
+        with self._database.write() as connection:
             return parked_rows.request_resend(connection, destination, stream_id)
 
     def unpark(self, destination: str, owner: str, epoch: int, stream: ParkedStream) -> bool:
         """See the port."""
-        with self._write() as connection:
+        with self._database.write() as connection:
             if not self._holds(connection, destination, owner, stream.partition, epoch):
                 return False
             parked_rows.remove(connection, destination, stream.stream_id)
             return True
 
     # -- pieces of transactions --------------------------------------------------------------
-
-    @contextmanager
-    def _write(self) -> Iterator[Connection]:
-        try:
-            with self._engine.begin() as connection:
-                yield connection
-        except self._errors.types as error:
-            raise self._errors.translate(error) from error
-
-    @contextmanager
-    def _read(self) -> Iterator[Connection]:
-        try:
-            with self._reader.connect() as connection:
-                yield connection
-        except self._errors.types as error:
-            raise self._errors.translate(error) from error
-
-    def _now(self, connection: Connection) -> datetime:
-        if self._clock is not None:
-            return self._clock()
-        if connection.dialect.name == "postgresql":
-            now: datetime = connection.scalars(select(func.clock_timestamp())).one()
-            return now.astimezone(UTC)
-        return datetime.now(UTC)
 
     def _lock_cursors(
         self, connection: Connection, destination: str, start: int
@@ -233,9 +203,8 @@ class SqlCheckpoints:
         cursors = self._states(connection, destination, lock=True)
         if cursors:
             return cursors
-        dialect = postgresql if connection.dialect.name == "postgresql" else sqlite
         connection.execute(
-            dialect.insert(relay_cursor).on_conflict_do_nothing(),
+            self._database.insert(relay_cursor).on_conflict_do_nothing(),
             [
                 {"destination": destination, "partition": each, "position": start, "epoch": 0}
                 for each in range(PARTITIONS)

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Final
@@ -13,7 +12,7 @@ from sqlalchemy import Connection, func, select
 from eatool.publishing.checkpoints import Checkpoints, ParkedStream
 from eatool.publishing.tables import relay_cursor
 from eatool.store.port import PARTITIONS
-from eatool.store.sql.errors import Errors
+from eatool.store.sql.database import Database
 from eatool.store.sql.log import SqlEventStore
 from eatool.store.sql.tables import event
 
@@ -49,7 +48,7 @@ class LagReader:
     def __init__(self, store: SqlEventStore, checkpoints: Checkpoints) -> None:
         self._store = store
         self._checkpoints = checkpoints
-        self._errors = Errors(store.engine)
+        self._database = Database(store.engine)
 
     def lag(self, destination: str) -> Lag:
         """The figures of a destination as they are now."""
@@ -73,7 +72,7 @@ class LagReader:
             .where(event.c.stream_id.in_(stream_ids))
             .group_by(event.c.stream_id)
         )
-        with self._connect() as connection:
+        with self._database.read() as connection:
             return {row.stream_id: row.newest for row in connection.execute(query)}
 
     def _behind(self, destination: str, position: int, head: int) -> tuple[int, datetime | None]:
@@ -91,19 +90,11 @@ class LagReader:
                 event.c.position <= min(head, position + _COUNTED),
             )
         )
-        with self._connect() as connection:
+        with self._database.read() as connection:
             events, oldest = connection.execute(behind).one()
             if head - position <= _COUNTED:
                 return events, oldest
             return head - position, oldest or _recorded_after(connection, position)
-
-    @contextmanager
-    def _connect(self) -> Iterator[Connection]:
-        try:
-            with self._store.connect() as connection:
-                yield connection
-        except self._errors.types as error:
-            raise self._errors.translate(error) from error
 
 
 def _recorded_after(connection: Connection, position: int) -> datetime | None:

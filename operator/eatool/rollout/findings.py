@@ -22,14 +22,13 @@ from sqlalchemy import (
     select,
     update,
 )
-from sqlalchemy.dialects import postgresql, sqlite
 
 from eatool.domain.errors import FieldError
 from eatool.domain.kind import EntityKind
 from eatool.legacy.tables import DELETED_AT, LEGACY_TABLES, legacy_change
-from eatool.projections.reading import Reader
 from eatool.rollout.comparison import Comparison, Verdict
 from eatool.store.clock import Clock, utc_now
+from eatool.store.sql.database import Database
 from eatool.store.sql.schema import UtcDateTime, metadata
 
 #: How long a written row may wait to be compared before it counts as not compared. More than the
@@ -143,11 +142,9 @@ class Findings:
     """The findings of one database; see :class:`ParityFigures`. Methods block; thread-safe."""
 
     def __init__(self, engine: Engine, *, clock: Clock = utc_now) -> None:
-        self._engine = engine
-        self._read = Reader(engine)
+        self._database = Database(engine)
+        self._read = self._database.query
         self._clock = clock
-        dialect = postgresql if engine.dialect.name == "postgresql" else sqlite
-        self._insert = dialect.insert
 
     # -- findings ------------------------------------------------------------------------------
 
@@ -175,8 +172,8 @@ class Findings:
         if verdict is Verdict.MISMATCH:
             row["confirmed_at"] = now
         key = {"aggregate_type": kind.aggregate_type, "id": compared.id}
-        statement = self._insert(parity_finding).values(**key, **row, first_seen=now)
-        with self._engine.begin() as connection:
+        statement = self._database.insert(parity_finding).values(**key, **row, first_seen=now)
+        with self._database.write() as connection:
             connection.execute(statement.on_conflict_do_update(index_elements=list(key), set_=row))
 
     def resolve(self, aggregate_type: str, ids: Iterable[str]) -> None:
@@ -193,7 +190,7 @@ class Findings:
         if not known:
             return
         confirmed = parity_finding.c.confirmed_at.is_not(None)
-        with self._engine.begin() as connection:
+        with self._database.write() as connection:
             connection.execute(delete(parity_finding).where(mine, ~confirmed))
             connection.execute(
                 update(parity_finding)
@@ -244,8 +241,8 @@ class Findings:
     def put_sweep(self, aggregate_type: str, sweep: Sweep) -> None:
         """Remember where it stands."""
         row = {name: getattr(sweep, name) for name in Sweep.__dataclass_fields__}
-        statement = self._insert(parity_sweep).values(aggregate_type=aggregate_type, **row)
-        with self._engine.begin() as connection:
+        statement = self._database.insert(parity_sweep).values(aggregate_type=aggregate_type, **row)
+        with self._database.write() as connection:
             connection.execute(
                 statement.on_conflict_do_update(index_elements=["aggregate_type"], set_=row)
             )

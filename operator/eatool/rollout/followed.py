@@ -6,11 +6,11 @@ import asyncio
 
 from eatool.projections import checkpoints
 from eatool.projections.following import Follower
-from eatool.projections.reading import Reader
 from eatool.projections.tables import PROJECTION
 from eatool.rollout.feed import DEFERRED
 from eatool.rollout.ledger import Standing
 from eatool.rollout.view import PhaseView
+from eatool.store.sql.database import Database
 from eatool.store.sql.errors import Errors
 from eatool.store.sql.log import SqlEventStore
 
@@ -22,7 +22,7 @@ class FollowedKinds:
         self._store = store
         self._view = view
         self._follower = follower
-        self._read = Reader(store.engine)
+        self._read = Database(store.engine).query
         self._errors = Errors(store.engine)
 
     def once(self) -> None:

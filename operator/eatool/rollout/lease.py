@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from typing import Final
 
-from sqlalchemy import Column, Connection, Engine, String, Table, delete, func, or_, select
-from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy import Column, Engine, String, Table, delete, or_, select
 
 from eatool.store.clock import Clock
-from eatool.store.sql.errors import Errors
+from eatool.store.sql.database import Database
 from eatool.store.sql.schema import UtcDateTime, metadata
 
 #: Seconds for which a holder that was killed keeps its lease; renewed with every look.
@@ -34,11 +33,9 @@ class SqlLease:
     def __init__(
         self, engine: Engine, name: str, holder: str, *, clock: Clock | None = None
     ) -> None:
-        self._engine = engine
+        self._database = Database(engine, clock=clock)
         self._name = name
         self._holder = holder
-        self._errors = Errors(engine)
-        self._clock = clock
 
     def hold(self, duration: float = DURATION) -> bool:
         """Take or renew the lease for so many seconds; False when another replica has it.
@@ -46,50 +43,30 @@ class SqlLease:
         Blocks; raises :class:`~eatool.store.port.StoreError`.
         """
         table = rollout_lease
-        try:
-            with self._engine.begin() as connection:
-                now = self._now(connection)
-                taking = _insert(connection).values(
-                    name=self._name,
-                    holder=self._holder,
-                    held_until=now + timedelta(seconds=duration),
+        with self._database.write() as connection:
+            now = self._database.now(connection)
+            taking = self._database.insert(table).values(
+                name=self._name,
+                holder=self._holder,
+                held_until=now + timedelta(seconds=duration),
+            )
+            connection.execute(
+                taking.on_conflict_do_update(
+                    index_elements=[table.c.name],
+                    set_={
+                        "holder": taking.excluded.holder,
+                        "held_until": taking.excluded.held_until,
+                    },
+                    where=or_(table.c.holder == self._holder, table.c.held_until < now),
                 )
-                connection.execute(
-                    taking.on_conflict_do_update(
-                        index_elements=[table.c.name],
-                        set_={
-                            "holder": taking.excluded.holder,
-                            "held_until": taking.excluded.held_until,
-                        },
-                        where=or_(table.c.holder == self._holder, table.c.held_until < now),
-                    )
-                )
-                holder = connection.scalar(select(table.c.holder).where(table.c.name == self._name))
-        except self._errors.types as error:
-            raise self._errors.translate(error) from error
+            )
+            holder = connection.scalar(select(table.c.holder).where(table.c.name == self._name))
         return holder == self._holder
 
     def leave(self) -> None:
         """Let another replica decide at once."""
         table = rollout_lease
-        try:
-            with self._engine.begin() as connection:
-                connection.execute(
-                    delete(table).where(table.c.name == self._name, table.c.holder == self._holder)
-                )
-        except self._errors.types as error:
-            raise self._errors.translate(error) from error
-
-    def _now(self, connection: Connection) -> datetime:
-        if self._clock is not None:
-            return self._clock()
-        if connection.dialect.name == "postgresql":
-            now: datetime = connection.scalars(select(func.clock_timestamp())).one()
-            return now.astimezone(UTC)
-        return datetime.now(UTC)
-
-
-def _insert(connection: Connection) -> postgresql.Insert | sqlite.Insert:
-    if connection.dialect.name == "postgresql":
-        return postgresql.insert(rollout_lease)
-    return sqlite.insert(rollout_lease)
+        with self._database.write() as connection:
+            connection.execute(
+                delete(table).where(table.c.name == self._name, table.c.holder == self._holder)
+            )

@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from typing import Final
 
-from sqlalchemy import Connection, Table, delete, func, insert, select, update
-from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy import Connection, delete, func, insert, select, update
 
 from eatool.domain.events import JsonObject
 from eatool.rollout import ledger_rows as rows
@@ -30,8 +27,7 @@ from eatool.rollout.phases import Phase
 from eatool.rollout.tables import rollout, rollout_history, rollout_replica
 from eatool.store.clock import Clock
 from eatool.store.port import Append, Fence, RecordedEvent
-from eatool.store.sql.engine import reading
-from eatool.store.sql.errors import Errors
+from eatool.store.sql.database import Database
 from eatool.store.sql.log import SqlEventStore
 from eatool.store.sql.tables import event
 
@@ -47,20 +43,18 @@ class SqlLedger:
 
     def __init__(self, store: SqlEventStore, *, clock: Clock | None = None) -> None:
         self._store = store
-        self._reader = reading(store.engine)
-        self._errors = Errors(store.engine)
-        self._clock = clock
+        self._database = Database(store.engine, clock=clock)
 
     def standings(self) -> dict[str, Standing]:
         """See the port."""
-        with self._read() as connection:
+        with self._database.read() as connection:
             found = connection.execute(select(rollout)).all()
         return {row.aggregate_type: rows.standing(row) for row in found}
 
     def enroll(self, aggregate_type: str, cause: Cause) -> Standing:
         """See the port."""
         with self._store.transaction() as connection:
-            now = self._now(connection)
+            now = self._database.now(connection)
             first = {
                 "aggregate_type": aggregate_type,
                 "phase": Phase.LEGACY.value,
@@ -68,7 +62,7 @@ class SqlLedger:
                 "announced": 1,
                 "since": now,
             }
-            enter = _insert(connection, rollout).values(first).on_conflict_do_nothing()
+            enter = self._database.insert(rollout).values(first).on_conflict_do_nothing()
             if connection.execute(enter.returning(rollout.c.epoch)).first() is not None:
                 record = TransitionRecord(
                     aggregate_type,
@@ -101,7 +95,7 @@ class SqlLedger:
                 .values(
                     announced=rollout.c.announced + 1,
                     preparing=to.value,
-                    prepared_at=self._now(connection),
+                    prepared_at=self._database.now(connection),
                     cause=rows.text(cause),
                 )
             )
@@ -114,7 +108,7 @@ class SqlLedger:
             if standing.epoch == epoch and standing.preparation is None:
                 return standing
             prepared = rows.announced(standing, epoch)
-            now = self._now(connection)
+            now = self._database.now(connection)
             connection.execute(
                 update(rollout)
                 .where(rollout.c.aggregate_type == aggregate_type)
@@ -139,7 +133,8 @@ class SqlLedger:
                 .values(**_NOT_PREPARING)
             )
             _remember(
-                connection, rows.ended(standing, prepared, self._now(connection), aborted=reason)
+                connection,
+                rows.ended(standing, prepared, self._database.now(connection), aborted=reason),
             )
             return self._locked(connection, aggregate_type)
 
@@ -148,12 +143,12 @@ class SqlLedger:
         if not acknowledged:
             return
         with self._store.transaction() as connection:
-            sign = _insert(connection, rollout_replica)
+            sign = self._database.insert(rollout_replica)
             sign = sign.on_conflict_do_update(
                 index_elements=[rollout_replica.c.replica, rollout_replica.c.aggregate_type],
                 set_={"acked_epoch": sign.excluded.acked_epoch, "seen_at": sign.excluded.seen_at},
             )
-            now = self._now(connection)
+            now = self._database.now(connection)
             connection.execute(
                 sign,
                 [
@@ -174,8 +169,8 @@ class SqlLedger:
 
     def replicas(self, aggregate_type: str) -> list[Replica]:
         """See the port."""
-        with self._read() as connection:
-            now = self._now(connection)
+        with self._database.read() as connection:
+            now = self._database.now(connection)
             found = connection.execute(
                 select(rollout_replica)
                 .where(
@@ -191,7 +186,7 @@ class SqlLedger:
 
     def history(self, aggregate_type: str, limit: int = HISTORY_LIMIT) -> list[TransitionRecord]:
         """See the port."""
-        with self._read() as connection:
+        with self._database.read() as connection:
             found = connection.execute(
                 select(rollout_history)
                 .where(rollout_history.c.aggregate_type == aggregate_type)
@@ -201,22 +196,6 @@ class SqlLedger:
         return [rows.transition(row) for row in found]
 
     # -- pieces of transactions --------------------------------------------------------------
-
-    @contextmanager
-    def _read(self) -> Iterator[Connection]:
-        try:
-            with self._reader.connect() as connection:
-                yield connection
-        except self._errors.types as error:
-            raise self._errors.translate(error) from error
-
-    def _now(self, connection: Connection) -> datetime:
-        if self._clock is not None:
-            return self._clock()
-        if connection.dialect.name == "postgresql":
-            now: datetime = connection.scalars(select(func.clock_timestamp())).one()
-            return now.astimezone(UTC)
-        return datetime.now(UTC)
 
     @staticmethod
     def _locked(connection: Connection, aggregate_type: str) -> Standing:
@@ -241,12 +220,6 @@ class SqlLedger:
 
 
 _NOT_PREPARING: Final[JsonObject] = {"preparing": None, "prepared_at": None, "cause": None}
-
-
-def _insert(connection: Connection, table: Table) -> postgresql.Insert | sqlite.Insert:
-    if connection.dialect.name == "postgresql":
-        return postgresql.insert(table)
-    return sqlite.insert(table)
 
 
 def _remember(

@@ -9,7 +9,6 @@ from typing import Final, Protocol
 from sqlalchemy import Engine, func, select
 
 from eatool.commands.port import CommandQueue
-from eatool.projections.reading import Reader
 from eatool.publishing.tables import parked_stream
 from eatool.registry.service import Appender
 from eatool.rollout.declared import Metric
@@ -18,6 +17,7 @@ from eatool.rollout.ledger import Standing
 from eatool.rollout.samples import Reading, Samples
 from eatool.store.clock import Clock, utc_now
 from eatool.store.port import Append, Appended, AppendRefused, StaleEpoch
+from eatool.store.sql.database import Database
 
 _P99: Final = 0.99
 
@@ -57,7 +57,7 @@ class Figures:
         *,
         clock: Clock = utc_now,
     ) -> None:
-        self._read = Reader(engine)
+        self._read = Database(engine).query
         self._standing_of = standing_of
         self._parity = parity
         self._commands = commands

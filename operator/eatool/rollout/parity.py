@@ -16,7 +16,6 @@ from sqlalchemy import Engine, delete, exists, select
 from eatool.domain.kind import EntityKind
 from eatool.domain.kinds import KINDS
 from eatool.legacy.tables import legacy_change
-from eatool.projections.reading import Reader
 from eatool.rollout.comparison import Comparison, Verdict, Versions, compare, snapshot
 from eatool.rollout.findings import Findings
 from eatool.rollout.ledger import Standing
@@ -24,7 +23,7 @@ from eatool.rollout.phases import Phase
 from eatool.rollout.repair import Mended, Repair, Repaired
 from eatool.rollout.view import PhaseView
 from eatool.store.port import StoreError
-from eatool.store.sql.errors import Errors
+from eatool.store.sql.database import Database
 
 _T = TypeVar("_T")
 
@@ -79,9 +78,7 @@ class Verifier:
         ignored: Mapping[str, Ignored] | None = None,
         grace: float = 2.0,
     ) -> None:
-        self._engine = engine
-        self._errors = Errors(engine)
-        self._read = Reader(engine)
+        self._database = Database(engine)
         self._view = view
         self._repair = repair
         self._findings = findings
@@ -135,7 +132,9 @@ class Verifier:
             return False
         dirty = exists().where(legacy_change.c.aggregate_type == standing.aggregate_type)
         query = select(dirty)
-        return not await asyncio.to_thread(self._read, lambda each: bool(each.scalar(query)))
+        return not await asyncio.to_thread(
+            self._database.query, lambda each: bool(each.scalar(query))
+        )
 
     async def _verify(self, aggregate_type: str, marks: Mapping[str, Mark]) -> int:
         standing = self._view.of(aggregate_type)
@@ -230,11 +229,8 @@ class Verifier:
 
     def _compare(self, kind: EntityKind, ids: Collection[str]) -> dict[str, Comparison]:
         ignored = self._ignored.get(kind.aggregate_type, {})
-        try:
-            with snapshot(self._engine) as connection:
-                return compare(connection, kind, self._namespace, ids, ignored)
-        except self._errors.types as error:
-            raise self._errors.translate(error) from error
+        with self._database.translated(), snapshot(self._database.engine) as connection:
+            return compare(connection, kind, self._namespace, ids, ignored)
 
     # -- dirty keys --------------------------------------------------------------------------
 
@@ -246,7 +242,7 @@ class Verifier:
             .order_by(legacy_change.c.seq)
             .limit(_PAGE)
         )
-        rows = self._read(lambda connection: connection.execute(query).all())
+        rows = self._database.query(lambda connection: connection.execute(query).all())
         marks: defaultdict[str, dict[str, Mark]] = defaultdict(dict)
         for row in rows:
             mark = marks[row.aggregate_type].setdefault(row.id, Mark())
@@ -264,12 +260,9 @@ class Verifier:
 
     def _delete(self, seqs: list[int]) -> None:
         """Exactly those that were read: smaller numbers may yet be committed."""
-        try:
-            with self._engine.begin() as connection:
-                for part in _parts(seqs):
-                    connection.execute(delete(legacy_change).where(legacy_change.c.seq.in_(part)))
-        except self._errors.types as error:
-            raise self._errors.translate(error) from error
+        with self._database.write() as connection:
+            for part in _parts(seqs):
+                connection.execute(delete(legacy_change).where(legacy_change.c.seq.in_(part)))
 
 
 def _parts(items: list[_T], size: int = 1_000) -> Iterator[list[_T]]:

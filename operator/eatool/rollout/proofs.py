@@ -12,12 +12,12 @@ from typing import Final
 
 from eatool.domain.kinds import upcast
 from eatool.projections import checkpoints
-from eatool.projections.reading import Reader
 from eatool.projections.rebuild import verify
 from eatool.projections.tables import PROJECTION
 from eatool.rollout.phases import Phase
 from eatool.rollout.samples import Reading
 from eatool.rollout.view import PhaseView
+from eatool.store.sql.database import Database
 from eatool.store.sql.log import SqlEventStore
 
 _log = logging.getLogger(__name__)
@@ -40,7 +40,7 @@ class Proofs:
 
     def __init__(self, store: SqlEventStore, view: PhaseView, *, interval: float = INTERVAL):
         self._store = store
-        self._read = Reader(store.engine)
+        self._read = Database(store.engine).query
         self._view = view
         self._interval = interval
         self._proofs: dict[str, _Proof] = {}

@@ -25,7 +25,7 @@ from eatool.rollout.parity import COMPARED, Verifier
 from eatool.rollout.view import PhaseView
 from eatool.store.clock import Clock, utc_now
 from eatool.store.port import StoreError
-from eatool.store.sql.errors import Errors
+from eatool.store.sql.database import Database
 
 _log = logging.getLogger(__name__)
 
@@ -67,8 +67,7 @@ class Sweeper:
         chunk: int = CHUNK,
         clock: Clock = utc_now,
     ) -> None:
-        self._engine = engine
-        self._errors = Errors(engine)
+        self._database = Database(engine)
         self._view = view
         self._findings = findings
         self._verifier = verifier
@@ -135,11 +134,8 @@ class Sweeper:
             self._verifier.suspect(aggregate_type, found)
 
     def _compare(self, kind: EntityKind, after: str | None) -> Chunk:
-        try:
-            with snapshot(self._engine) as connection:
-                return compare_chunk(connection, kind, self._namespace, after, self._chunk)
-        except self._errors.types as error:
-            raise self._errors.translate(error) from error
+        with self._database.translated(), snapshot(self._database.engine) as connection:
+            return compare_chunk(connection, kind, self._namespace, after, self._chunk)
 
 
 def compare_chunk(

@@ -31,6 +31,7 @@ from eatool.store.port import (
 from eatool.store.projection_port import InlineProjection
 from eatool.store.sql.backend import Backend
 from eatool.store.sql.changes import Rows, Wanted, behind, event_ids
+from eatool.store.sql.database import Database
 from eatool.store.sql.engine import checkpoint, reading
 from eatool.store.sql.errors import Errors
 from eatool.store.sql.remembered import Remembered
@@ -67,6 +68,7 @@ class SqlEventStore:
         clock: Clock = utc_now,
     ) -> None:
         self.engine = engine
+        self._database = Database(engine)
         self._reads = reading(engine)
         self._projections = tuple(projections)
         self._upcast = upcast
@@ -143,11 +145,8 @@ class SqlEventStore:
         Commits at the end of the block, unless it raises. What the database does wrong is raised
         as a :class:`~eatool.store.port.StoreError`.
         """
-        try:
-            with self._writer, self.engine.begin() as connection:
-                yield connection
-        except self._errors.types as error:
-            raise self._errors.translate(error) from error
+        with self._writer, self._database.write() as connection:
+            yield connection
 
     def append_in(self, connection: Connection, *appends: Append) -> Appended:
         """Join the caller's transaction, as its last statement before commit.
@@ -299,7 +298,7 @@ class SqlEventStore:
         self, *, after: int = 0, limit: int = 1000, partitions: Collection[int] | None = None
     ) -> list[StoredEvent]:
         """:meth:`read_all` in the stored form: nothing is decoded, no version is unknown."""
-        return self._read(
+        return self._database.query(
             lambda connection: self._backend.page(connection, after, limit, partitions)
         )
 
@@ -307,32 +306,17 @@ class SqlEventStore:
         self, stream_id: str, *, after_version: int = 0, until: datetime | None = None
     ) -> list[StoredEvent]:
         """:meth:`read_stream` in the stored form."""
-        return self._read(
+        return self._database.query(
             lambda connection: self._backend.by_stream(connection, stream_id, after_version, until)
         )
 
     def head(self) -> Head:
         """See :class:`~eatool.store.port.EventStore`."""
-        return self._read(self._backend.head)
+        return self._database.query(self._backend.head)
 
     def position_at(self, time: datetime) -> int:
         """See :class:`~eatool.store.port.EventStore`."""
-        return self._read(lambda connection: self._backend.position_at(connection, time))
-
-    def _read(self, query: Callable[[Connection], _T]) -> _T:
-        for first in (True, False):
-            lost = False
-            try:
-                with self.connect() as connection:
-                    try:
-                        return query(connection)
-                    except self._errors.types:
-                        lost = self._errors.discard(connection)
-                        raise
-            except self._errors.types as error:
-                if not (first and lost):
-                    raise self._errors.translate(error) from error
-        raise AssertionError("unreachable")
+        return self._database.query(lambda connection: self._backend.position_at(connection, time))
 
     def _decode(self, rows: list[StoredEvent]) -> list[RecordedEvent]:
         upcast = self._upcast
@@ -346,10 +330,8 @@ class SqlEventStore:
 
     def tidy(self) -> None:
         """Housekeeping for idle moments (SQLite: truncate the write-ahead log)."""
-        try:
+        with self._database.translated():
             checkpoint(self.engine)
-        except self._errors.types as error:
-            raise self._errors.translate(error) from error
 
     def close(self) -> None:
         """See :class:`~eatool.store.port.EventStore`."""

@@ -151,13 +151,28 @@ def test_parameters_are_those_of_the_address(schemas: dict[str, JsonObject]) -> 
 
 
 def test_the_command_prints_either_format() -> None:
-    arguments = ["--env", "prod", "--content-mode", "structured"]
+    arguments = ["--environment", "prod", "--content-mode", "Structured"]
     as_yaml = CliRunner().invoke(asyncapi, arguments).output
     as_json = CliRunner().invoke(asyncapi, [*arguments, "--output", "json"]).output
     assert as_yaml.startswith("asyncapi: 3.0.0\n")
     channel = json.loads(as_json)["channels"]["server"]
     assert channel["address"] == "eatool/v1/prod/server/{event_type}/{entity_id}"
     assert channel["address"] in as_yaml
+
+
+@pytest.mark.parametrize(
+    ("option", "value", "legal"),
+    [
+        ("--content-mode", "CloudEvents", "'Structured', 'Binary', 'JSON'"),
+        ("--environment", "production", "'dev', 'staging', 'prod'"),
+    ],
+)
+def test_the_command_takes_the_values_of_an_eventbroker_and_of_the_settings(
+    option: str, value: str, legal: str
+) -> None:
+    result = CliRunner().invoke(asyncapi, [option, value])
+    assert result.exit_code == 2
+    assert f"{value!r} is not one of {legal}" in result.output
 
 
 def test_the_command_refuses_what_the_relay_refuses() -> None:

@@ -164,7 +164,7 @@ def _encoder(spec: EventBrokerSpec, environment: str, *, prefix: str = "") -> Cl
     general = _delivery(spec.delivery, DEFAULT_DELIVERY)
     return CloudEventsEncoder(
         template,
-        ContentMode((spec.content_mode or "Structured").lower()),
+        ContentMode.of(spec.content_mode or "Structured"),
         upcast=upcast,
         downcast=downcast,
         accepted=_accepted(spec.accepted_versions),

@@ -50,6 +50,11 @@ class ContentMode(StrEnum):
     #: No CloudEvents: a flat JSON document for consumers that know no such thing.
     JSON = "json"
 
+    @classmethod
+    def of(cls, name: str) -> ContentMode:
+        """The mode that an EventBroker calls ``name``, such as ``Structured``."""
+        return cls(name.lower())
+
 
 #: ``(versioned type, data, version to reach)`` -> type and data at that version; pure.
 Downcast = Callable[[str, JsonObject, int], tuple[str, JsonObject]]

@@ -14,6 +14,7 @@ from eatool.publishing.declared.selection import EventTypeName, SelectionSpec
 from eatool.publishing.topics import DEFAULT_TEMPLATE, PLACEHOLDERS
 
 BrokerType = Literal["solace", "mqtt"]
+ContentModeName = Literal["Structured", "Binary", "JSON"]
 
 Address = Annotated[
     str,
@@ -177,7 +178,7 @@ class EventBrokerSpec(SpecObject):
     topic_template: Template | None = Field(
         None, description=f"Topic of each event; default {DEFAULT_TEMPLATE}."
     )
-    content_mode: Literal["Structured", "Binary", "JSON"] | None = Field(
+    content_mode: ContentModeName | None = Field(
         None,
         description="CloudEvents in the payload (default) or as properties with the bare data, or "
         "plain JSON. Binary needs MQTT 5 or Solace.",

@@ -15,7 +15,7 @@ from click.testing import CliRunner
 from tests.dev.smf.conftest import Connect
 
 from eatool.dev.cli import dev
-from eatool.dev.smf import Nack, ReceivedMessage, SmfBroker, replies
+from eatool.dev.smf import Faults, Limits, Nack, ReceivedMessage, SmfBroker, replies
 from eatool.dev.smf.control import serve
 
 
@@ -82,8 +82,47 @@ async def test_what_it_does_not_understand_is_told(http: aiohttp.ClientSession) 
     async with http.put("/faults", json={"nacks": "all"}) as answer:
         assert answer.status == 400
         assert "nacks" in await answer.text()
-    async with http.post("/no_such_action") as answer:
+
+
+@pytest.mark.parametrize(
+    ("asked", "body", "complaint"),
+    [
+        ("PUT /faults", {"ack_dely": 1}, "ack_dely: there is no such field; legal: refuse_conn"),
+        (
+            "PUT /faults",
+            {"nacks": [{"reply": [503, "Queue Shutdown"], "subject": "a"}]},
+            "nacks.0.subject: there is no such field; legal: reply, topic, times",
+        ),
+        ("PUT /faults", {"ack_delay": -1}, "ack_delay: Input should be greater than or equal"),
+        ("PUT /limits", {"bytes": 1}, "legal: message_bytes, announced_message_bytes"),
+        ("PUT /queues/q", {"subscriptions": [], "max": 1}, "legal: subscriptions, max_messages"),
+        ("PUT /queues/q", {}, "subscriptions: Field required"),
+        ("GET /messages?sinc=1", None, "sinc: there is no such field; legal: since"),
+        ("GET /messages?since=first", None, "since: Input should be a valid integer"),
+        ("GET /wait", None, "stored: Field required"),
+    ],
+)
+async def test_a_misspelt_control_is_refused_with_the_legal_ones(
+    broker: SmfBroker,
+    http: aiohttp.ClientSession,
+    asked: str,
+    body: object,
+    complaint: str,
+) -> None:
+    async with http.request(*asked.split(), json=body) as answer:
+        assert answer.status == 400
+        assert complaint in await answer.text()
+    assert broker.faults == Faults()
+    assert broker.limits == Limits()
+    assert not broker.queues
+
+
+async def test_a_misspelt_action_is_refused_with_the_legal_ones(
+    http: aiohttp.ClientSession,
+) -> None:
+    async with http.post("/cut_connection") as answer:
         assert answer.status == 404
+        assert "POST /cut_connections, POST /close_publisher_flows" in await answer.text()
 
 
 def test_the_command_runs_until_it_is_interrupted(tmp_path: Path) -> None:

@@ -14,6 +14,7 @@ import click
 from eatool.dev.smf.broker import SmfBroker
 from eatool.dev.smf.login import Access, server_context
 
+_port = click.IntRange(0, 65_535)
 _file = click.Path(dir_okay=False, exists=True, path_type=Path)
 
 
@@ -28,8 +29,10 @@ def _pair(separator: str) -> Callable[[str], tuple[str, str]]:
 
 
 @click.command()
-@click.option("--port", default=55555, show_default=True, help="0 is a free one.")
-@click.option("--control-port", default=0, help="HTTP to inspect it and to inject faults.")
+@click.option("--port", type=_port, default=55555, show_default=True, help="0 is a free one.")
+@click.option(
+    "--control-port", type=_port, default=0, help="HTTP to inspect it and to inject faults."
+)
 @click.option("--vpn", default="default", show_default=True, help="The message VPN.")
 @click.option(
     "--user",
@@ -54,7 +57,9 @@ def _pair(separator: str) -> Callable[[str], tuple[str, str]]:
     type=click.Path(file_okay=False, path_type=Path),
     help="Folder for what is to survive this process; nothing does without one.",
 )
-@click.option("--keep", type=int, help="Keep only this many of the newest messages in memory.")
+@click.option(
+    "--keep", type=click.IntRange(0), help="Keep only this many of the newest messages in memory."
+)
 @click.option("--tls-certificate", type=_file, help="PEM chain; turns TLS on.")
 @click.option("--tls-key", type=_file, help="PEM private key.")
 @click.option("--tls-client-ca", type=_file, help="PEM; clients may log in by certificate.")

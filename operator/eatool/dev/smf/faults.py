@@ -6,7 +6,9 @@ Fields may be changed at any time, from any thread; each says when it takes effe
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Final
+from typing import Annotated, Final
+
+from pydantic import Field, with_config
 
 from eatool.dev.smf.messages import ReceivedMessage
 from eatool.dev.smf.replies import Reply
@@ -14,14 +16,19 @@ from eatool.dev.smf.topics import matches
 
 _MEBIBYTE: Final = 1024 * 1024
 
+# What is set by hand, over HTTP, must not be misspelt without notice.
+_known_only = with_config(extra="forbid")
+_Count = Annotated[int, Field(ge=0)]
 
+
+@_known_only
 @dataclass(slots=True)
 class Nack:
     """Reject guaranteed messages whose topic a subscription matches, all or the next few."""
 
     reply: Reply
     topic: str = ">"
-    times: int | None = None
+    times: _Count | None = None
     """How many more; goes down to 0. None: all."""
 
     def strikes(self, message: ReceivedMessage) -> bool:
@@ -33,6 +40,7 @@ class Nack:
         return True
 
 
+@_known_only
 @dataclass(slots=True)
 class Faults:
     """All at rest by default."""
@@ -52,14 +60,14 @@ class Faults:
     ``SmfBroker.resume()`` goes on at once."""
     ignore_keep_alives: bool = False
     """Leave keep-alives unanswered."""
-    ack_delay: float = 0.0
+    ack_delay: Annotated[float, Field(ge=0)] = 0.0
     """Seconds to hold each acknowledgement back; their order stays."""
     withhold_acks: bool = False
     """Store messages but do not acknowledge them. Once lifted, the client's next
     retransmission, of which it makes one every 2 s, gets everything acknowledged."""
     nacks: list[Nack] = field(default_factory=list)
     """Rejections; the first that strikes wins."""
-    cut_after: int | None = None
+    cut_after: _Count | None = None
     """Cut the connection after storing this many more guaranteed messages, before they are
     acknowledged; goes back to None when it happens."""
     cut_loses_unacked: bool = False
@@ -71,12 +79,13 @@ class Faults:
         return next((nack.reply for nack in self.nacks if nack.strikes(message)), None)
 
 
+@_known_only
 @dataclass(slots=True)
 class Limits:
     """Sizes in bytes."""
 
-    message_bytes: int = 10 * _MEBIBYTE
+    message_bytes: _Count = 10 * _MEBIBYTE
     """Largest payload that is stored; a greater one gets ``400 Document Is Too Large``. A
     queue of a real broker has 10 MB by default."""
-    announced_message_bytes: int = 30 * _MEBIBYTE
+    announced_message_bytes: _Count = 30 * _MEBIBYTE
     """What the login response says: the client itself refuses guaranteed messages above."""

@@ -12,6 +12,7 @@ from __future__ import annotations
 import argparse
 import os
 import signal
+import sqlite3
 import sys
 from pathlib import Path
 from typing import Any
@@ -40,12 +41,14 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--ca", help="file of the CA; switches TLS on")
     parser.add_argument("--late-start", action="store_true", help="the session is new, the log old")
     parser.add_argument("--filtered", action="store_true", help="--topic leaves event types out")
-    return parser.parse_args()
+    options = parser.parse_args()
+    if options.ca and not Path(options.ca).is_file():
+        parser.error(f"--ca: {options.ca} is not a file")
+    return options
 
 
-def main() -> int:
-    """Run until SIGTERM or SIGINT; 1 when the broker refuses."""
-    options = arguments()
+def follow(options: argparse.Namespace) -> str | None:
+    """Mirror until the broker refuses; what it said. Raises when it cannot be reached at first."""
     subscription = Subscription(from_beginning=not options.late_start, filtered=options.filtered)
     mirror = Mirror(options.database, subscription)
     refused: list[str] = []
@@ -83,17 +86,41 @@ def main() -> int:
         mirror.take(message.payload, headers)  # committed when it returns; raising ends the program
         client.ack(message.mid, message.qos)
 
-    client.on_connect, client.on_subscribe, client.on_message = on_connect, on_subscribe, on_message
-    for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, lambda *_: client.disconnect())
+    def on_disconnect(_: Client, _data: Any, _flags: Any, code: ReasonCode, *_rest: Any) -> None:
+        if not refused:
+            print(f"connection lost: {code}; trying again", file=sys.stderr, flush=True)
+
+    client.on_connect, client.on_disconnect = on_connect, on_disconnect
+    client.on_subscribe, client.on_message = on_subscribe, on_message
     properties = Properties(PacketTypes.CONNECT)
     properties.SessionExpiryInterval = WEEK
     properties.ReceiveMaximum = 100  # unacknowledged at once: the most that comes again
     client.connect(options.host, options.port, clean_start=False, properties=properties)
-    client.loop_forever()
-    if refused:
-        print(f"refused: {refused[0]}", file=sys.stderr)
-    return 1 if refused else 0
+    try:
+        client.loop_forever()
+    except KeyboardInterrupt:
+        client.on_disconnect = None
+        client.disconnect()
+    return refused[0] if refused else None
+
+
+def main() -> int:
+    """Run until SIGTERM or SIGINT; 1 when there is no broker, or it refuses."""
+    options = arguments()
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # ends it as Ctrl-C does
+    try:
+        refusal = follow(options)
+    except KeyboardInterrupt:
+        return 0
+    except OSError as error:
+        print(f"{options.host}:{options.port}: {error.strerror or error}", file=sys.stderr)
+        return 1
+    except sqlite3.Error as error:
+        print(f"{options.database}: {error}", file=sys.stderr)
+        return 1
+    if refusal:
+        print(f"refused: {refusal}", file=sys.stderr)
+    return 1 if refusal else 0
 
 
 if __name__ == "__main__":

@@ -11,23 +11,30 @@ when it loses the broker: let whatever runs it start it again.
 from __future__ import annotations
 
 import argparse
+import logging
 import os
+import re
 import signal
+import sqlite3
 import sys
 import threading
 from pathlib import Path
 
 from mirror import Mirror
-from solace.messaging.config.retry_strategy import RetryStrategy
-from solace.messaging.errors.pubsubplus_client_error import PubSubPlusClientError
-from solace.messaging.messaging_service import (
-    MessagingService,
-    ServiceEvent,
-    ServiceInterruptionListener,
-)
-from solace.messaging.resources.queue import Queue
 
 from eatool.consuming import Subscription
+
+try:
+    from solace.messaging.config.retry_strategy import RetryStrategy
+    from solace.messaging.errors.pubsubplus_client_error import PubSubPlusClientError
+    from solace.messaging.messaging_service import (
+        MessagingService,
+        ServiceEvent,
+        ServiceInterruptionListener,
+    )
+    from solace.messaging.resources.queue import Queue
+except ImportError:
+    sys.exit("the client library of Solace is not installed: pip install '.[solace]'")
 
 
 class Loss(ServiceInterruptionListener):
@@ -55,16 +62,8 @@ def arguments() -> argparse.Namespace:
     return parser.parse_args()
 
 
-def main() -> int:
-    """Run until SIGTERM or SIGINT; 1 when the broker refuses or is lost."""
-    options = arguments()
-    mirror = Mirror(
-        options.database,
-        Subscription(from_beginning=not options.late_start, filtered=options.filtered),
-    )
-    stop = threading.Event()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, lambda *_: stop.set())
+def connected(options: argparse.Namespace) -> MessagingService:
+    """A service that is logged in and does not reconnect by itself."""
     properties = {
         "solace.messaging.transport.host": options.host,
         "solace.messaging.service.vpn-name": options.vpn,
@@ -73,16 +72,26 @@ def main() -> int:
     }
     if options.trust_store:
         properties["solace.messaging.tls.trust-store-path"] = options.trust_store
-    service = (
+    service: MessagingService = (
         MessagingService.builder()
         .from_properties(properties)
         .with_reconnection_retry_strategy(RetryStrategy.never_retry())
         .build()
     )
+    service.connect()
+    return service
+
+
+def follow(options: argparse.Namespace, stop: threading.Event) -> int:
+    """Mirror until ``stop`` is set, or until the broker is lost: 1."""
+    mirror = Mirror(
+        options.database,
+        Subscription(from_beginning=not options.late_start, filtered=options.filtered),
+    )
     loss = Loss()
-    service.add_service_interruption_listener(loss)
+    service = connected(options)
     try:
-        service.connect()
+        service.add_service_interruption_listener(loss)
         receiver = (
             service.create_persistent_message_receiver_builder()
             .with_message_client_acknowledgement()
@@ -97,12 +106,28 @@ def main() -> int:
                 mirror.take(payload, message.get_properties())  # committed when it returns
                 receiver.ack(message)
         receiver.terminate()
-    except PubSubPlusClientError as error:
-        print(f"{options.host}: {error}", file=sys.stderr)
-        return 1
     finally:
         service.disconnect()
+    if loss.happened:
+        print(f"{options.host}: connection lost", file=sys.stderr)
     return int(loss.happened)
+
+
+def main() -> int:
+    """Run until SIGTERM or SIGINT; 1 when there is no broker, it refuses, or is lost."""
+    options = arguments()
+    logging.disable(logging.ERROR)  # the library logs what it also raises
+    stop = threading.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: stop.set())
+    try:
+        return follow(options, stop)
+    except PubSubPlusClientError as error:
+        said = re.search(r"'error_info_contents': ['\"](.+?)['\"][,}]", str(error))
+        print(f"{options.host}: {said[1] if said else error}", file=sys.stderr)
+    except sqlite3.Error as error:
+        print(f"{options.database}: {error}", file=sys.stderr)
+    return 1
 
 
 if __name__ == "__main__":

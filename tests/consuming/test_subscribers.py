@@ -63,6 +63,10 @@ class Subscriber:
     def stop(self) -> int:
         return self._end(signal.SIGTERM)
 
+    def interrupt(self) -> int:
+        """Ctrl-C."""
+        return self._end(signal.SIGINT)
+
     def wait(self) -> int:
         assert self._process is not None
         return self._process.wait(timeout=20)
@@ -182,6 +186,41 @@ async def test_mqtt_subscriber_ends_when_it_is_refused(
     assert subscriber.output == "refused: Not authorized\n"
 
 
+@pytest.mark.parametrize(
+    ("arguments", "says"),
+    [
+        (["--port", "{closed}"], "127.0.0.1:{closed}: Connection refused\n"),
+        (["--database", "{folder}/no/x.db"], "{folder}/no/x.db: unable to open database file\n"),
+    ],
+)
+def test_mqtt_subscriber_says_in_one_line_why_it_cannot_start(
+    make_mosquitto: BrokerFactory,
+    make_subscriber: MakeSubscriber,
+    tmp_path: Path,
+    arguments: list[str],
+    says: str,
+) -> None:
+    names = {"closed": make_mosquitto().port, "folder": tmp_path}  # it is not started
+    subscriber = make_subscriber("mqtt_subscriber.py", *(a.format(**names) for a in arguments))
+    subscriber.start()
+    assert subscriber.wait() == 1
+    assert subscriber.output == says.format(**names)
+
+
+async def test_mqtt_subscriber_waits_for_a_lost_broker_until_ctrl_c(
+    make_mosquitto: BrokerFactory, make_subscriber: MakeSubscriber
+) -> None:
+    broker = make_mosquitto()
+    broker.start()
+    subscriber = make_subscriber("mqtt_subscriber.py", "--port", str(broker.port))
+    subscriber.start()
+    await until(lambda: subscriber.said("subscribed") == 1, 20)
+    broker.kill()
+    await until(lambda: subscriber.said("connection lost") == 1, 20)
+    assert subscriber.interrupt() == 0
+    assert "Traceback" not in subscriber.output
+
+
 @pytest.mark.parametrize("mode", ContentMode)
 async def test_solace_subscriber(
     make_solace_process: MakeSolaceProcess, make_subscriber: MakeSubscriber, mode: ContentMode
@@ -212,3 +251,56 @@ async def test_solace_subscriber_ends_when_it_loses_the_broker(
     await until(lambda: bool(broker.status().clients), 20)
     broker.kill()
     assert subscriber.wait() == 1
+    # The library may tell of the loss before it calls the listener, in its own words.
+    assert subscriber.output.splitlines()[-1].startswith(f"{broker.url}: ")
+    assert "Traceback" not in subscriber.output
+
+
+async def test_solace_subscriber_ends_at_ctrl_c(
+    make_solace_process: MakeSolaceProcess, make_subscriber: MakeSubscriber
+) -> None:
+    broker = make_solace_process()
+    broker.add_queue("eatool-mirror", "eatool/>")
+    subscriber = make_subscriber(
+        "solace_subscriber.py", "--host", broker.url, "--username", "eatool"
+    )
+    subscriber.start()
+    await until(lambda: subscriber.said("receiving") == 1, 20)
+    assert subscriber.interrupt() == 0
+    assert subscriber.output == "receiving from eatool-mirror\n"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "says"),
+    [
+        (["--username", "nobody"], "Unauthorized"),
+        (["--username", "eatool", "--queue", "other"], "Unknown Queue"),
+        (["--username", "eatool", "--vpn", "other"], "Message VPN Not Allowed"),
+    ],
+)
+def test_solace_subscriber_says_in_one_line_what_the_broker_refused(
+    make_solace_process: MakeSolaceProcess,
+    make_subscriber: MakeSubscriber,
+    arguments: list[str],
+    says: str,
+) -> None:
+    broker = make_solace_process()
+    subscriber = make_subscriber("solace_subscriber.py", "--host", broker.url, *arguments)
+    subscriber.start()
+    assert subscriber.wait() == 1
+    assert subscriber.output == f"{broker.url}: {says}\n"
+
+
+def test_solace_subscriber_says_in_one_line_that_there_is_no_broker(
+    make_solace_process: MakeSolaceProcess, make_subscriber: MakeSubscriber
+) -> None:
+    broker = make_solace_process()
+    broker.kill()
+    subscriber = make_subscriber(
+        "solace_subscriber.py", "--host", broker.url, "--username", "eatool"
+    )
+    subscriber.start()
+    assert subscriber.wait() == 1
+    (line,) = subscriber.output.splitlines()
+    assert line.startswith(f"{broker.url}: ")
+    assert "Connection refused" in line

@@ -217,8 +217,10 @@ Make = Callable[..., Any]
 
 
 @asynccontextmanager
-async def site(url: str, *, replica: str = "one", patience: float = 5.0) -> AsyncIterator[Site]:
-    """A process on an adopted registry, with organizations under rollout."""
+async def site(
+    url: str, *, replica: str = "one", patience: float = 5.0, enrolled: bool = True
+) -> AsyncIterator[Site]:
+    """A process on an adopted registry, with organizations under rollout unless told otherwise."""
     late = LateStandings()
     failing: list[Failing] = []
 
@@ -232,7 +234,8 @@ async def site(url: str, *, replica: str = "one", patience: float = 5.0) -> Asyn
     async with opening as opened:
         store, engine = opened.store, opened.store.engine
         ledger = SqlLedger(store)
-        ledger.enroll(KIND.aggregate_type, CAUSE)
+        if enrolled:
+            ledger.enroll(KIND.aggregate_type, CAUSE)
         view = late.view = PhaseView(ledger, replica)
         view.refresh()
         queue, findings = SqlCommandQueue(engine), Findings(engine)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator
+from dataclasses import replace
 
 import pytest
 from tests.rollout.phased import CAUSE, KIND, Site, make_old_registry, site
@@ -42,6 +43,24 @@ async def test_in_legacy_the_row_alone_is_written(one: Site) -> None:
     assert isinstance(refused, Refused)
     assert isinstance(await one.registry.delete(one.change("shop")), WrittenToLegacy)
     assert one.legacy_side() == {}
+
+
+async def test_whoever_has_not_heard_of_a_rollout_yet_cannot_write_around_it(url: str) -> None:
+    make_old_registry(url)
+    async with site(url, enrolled=False) as one:
+        assert isinstance(await one.registry.apply(one.change("before", name="Before")), Recorded)
+        one.ledger.enroll(KIND.aggregate_type, CAUSE)
+        assert one.view.of(KIND.aggregate_type) is None
+        outcome = await one.registry.apply(one.change("after", name="After"))
+        assert isinstance(outcome, WrittenToLegacy)
+        assert set(one.log_side()) == {"before"}
+        assert set(one.legacy_side()) == {"after"}
+
+
+async def test_entities_of_other_namespaces_are_none_of_a_rollouts_business(one: Site) -> None:
+    change = one.change("shop", name="Shop")
+    elsewhere = replace(change, ref=KIND.ref("elsewhere", "shop"))
+    assert isinstance(await one.registry.apply(elsewhere), Recorded)
 
 
 async def test_in_dual_write_both_are_written_and_refusals_write_nothing(one: Site) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import suppress
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -13,9 +14,13 @@ from tests.store.support import append, keys, naming
 
 from eatool.store.arbiter import LogState, StreamHead
 from eatool.store.port import (
+    NEVER_MOVED,
+    Append,
     Appended,
+    Fence,
     Head,
     KeyTaken,
+    StaleEpoch,
     StillReferenced,
     StoreError,
     WrongExpectedVersion,
@@ -95,6 +100,27 @@ def test_a_lone_writer_does_not_read_its_streams_again(log: SqlEventStore) -> No
     with log.engine.begin() as connection:  # nobody does this; it shows who reads the table
         connection.execute(text("DELETE FROM stream"))
     log.append(append("a", 3))
+
+
+def test_a_lone_writer_does_not_read_its_fences_again(log: SqlEventStore) -> None:
+    log.append(replace(append("a", 0), fence=Fence("phase", NEVER_MOVED)))
+    with log.engine.begin() as connection:  # nobody does this; it shows who reads the table
+        connection.execute(text("ALTER TABLE fence RENAME TO elsewhere"))
+    log.append(replace(append("a", 1), fence=Fence("phase", NEVER_MOVED)))
+    with pytest.raises(StaleEpoch):
+        log.append(replace(append("a", 2), fence=Fence("phase", 1)))
+
+
+def test_a_fence_that_others_moved_is_seen(log: SqlEventStore, other: SqlEventStore) -> None:
+    def fenced(version: int, epoch: int, moves_to: int | None = None) -> Append:
+        return replace(append("a", version), fence=Fence("phase", epoch, moves_to))
+
+    log.append(fenced(0, NEVER_MOVED))
+    log.append(fenced(1, NEVER_MOVED))
+    other.append(fenced(2, NEVER_MOVED, moves_to=1))
+    with pytest.raises(StaleEpoch):
+        log.append(fenced(3, NEVER_MOVED))
+    log.append(fenced(3, 1))
 
 
 def test_nothing_accepted_leaves_no_transaction_behind(log: SqlEventStore) -> None:

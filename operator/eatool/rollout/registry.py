@@ -44,10 +44,10 @@ from eatool.rollout.appending import (
 from eatool.rollout.awaited import Awaited
 from eatool.rollout.commanding import change_of, command_of, result_of, same_wish
 from eatool.rollout.gate import Gate, Held
-from eatool.rollout.ledger import Standing
+from eatool.rollout.ledger import Standing, fence_name
 from eatool.rollout.phases import Phase
 from eatool.rollout.view import PhaseView
-from eatool.store.port import StaleEpoch, StoreUnavailable
+from eatool.store.port import NEVER_MOVED, Fence, StaleEpoch, StoreUnavailable
 
 _T = TypeVar("_T")
 
@@ -59,7 +59,8 @@ _RETRY_HELD, _RETRY_AWAY = 2.0, 5.0
 class PhasedRegistry:
     """Same surface as :class:`~eatool.registry.service.Registry`; used from one event loop.
 
-    Kinds that are not under rollout, and entities outside ``namespace``, go straight through.
+    Entities outside ``namespace`` go straight through; so do kinds that are not under rollout, as
+    long as that is true when the change is recorded.
     Keep :meth:`run` going beside it: it takes part in phase changes and wakes the objects whose
     commands are done.
 
@@ -152,8 +153,7 @@ class PhasedRegistry:
     # -- routes ------------------------------------------------------------------------------
 
     async def _hand_in(self, change: Change, operation: Operation) -> PhasedOutcome:
-        ref = change.ref
-        if ref.namespace != self._namespace or self._view.of(ref.aggregate_type) is None:
+        if change.ref.namespace != self._namespace:
             return await self._straight(change, operation)
         return await self._routed(change, operation, deciding=False)
 
@@ -180,7 +180,9 @@ class PhasedRegistry:
         self, change: Change, operation: Operation, standing: Standing | None, *, deciding: bool
     ) -> PhasedOutcome:
         if standing is None:
-            return await self._straight(change, operation)
+            # It may have been put under rollout since the view last looked.
+            fence = Fence(fence_name(change.ref.aggregate_type), NEVER_MOVED)
+            return await self._straight(change, operation, Fenced(self._appender, fence))
         match standing.phase:
             case Phase.LEGACY if deciding and change.tentative:
                 # No version of a row tells whether it is newer than the command. What is declared

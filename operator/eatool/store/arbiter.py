@@ -17,6 +17,7 @@ from eatool.domain.landscape import Constraints
 from eatool.store.encoding import category_of
 from eatool.store.port import (
     LOOKBACK,
+    NEVER_MOVED,
     UNCONSTRAINED,
     Append,
     ConditionFailed,
@@ -88,7 +89,7 @@ class LogState:
         asked: whether any append of the batch has conditions, so that types matter.
         type_heads: newest position by event type, by category.
         fenced: whether any append of the batch has a fence.
-        fences: epochs by name, of those the batch is decided under; none = never moved.
+        fences: epochs by name; 0 = never moved.
         recorded: events by id that may be repeated, with their stream.
         changed: by the batch being decided.
 
@@ -111,7 +112,7 @@ class LogState:
     def settled(self) -> LogState:
         """Drop what mattered to one batch only; the same object."""
         self.referrers, self.type_heads, self.recorded, self.asked = {}, {}, {}, False
-        self.fences, self.fenced = {}, False
+        self.fenced = False
         return self
 
     def put_key(self, key: str, hold: KeyHold) -> None:
@@ -190,7 +191,10 @@ class LogState:
     def _check_fences(self, transaction: Transaction) -> None:
         for append in transaction:
             fence = append.fence
-            if fence is not None and (actual := self.fences.get(fence.name, 0)) != fence.epoch:
+            if fence is None:
+                continue
+            actual = self.fences.get(fence.name, NEVER_MOVED)
+            if actual != fence.epoch:
                 raise StaleEpoch(fence.name, fence.epoch, actual)
 
     def _check_version(self, append: Append) -> dict[str, StreamHead]:

@@ -80,6 +80,10 @@ class RecordedEvent(NamedTuple):
 UNCONSTRAINED: Final = Constraints()
 
 
+#: Epoch of every fence that nobody has moved.
+NEVER_MOVED: Final = 0
+
+
 @dataclass(frozen=True, slots=True)
 class Fence:
     """The epoch under which an append was decided, of something that decides who may write.

@@ -9,7 +9,7 @@ from uuid import UUID
 from eatool.store.arbiter import ABSENT, UNHELD, KeyHold, LogState, Reference
 from eatool.store.batch import Batch, Encoded
 from eatool.store.encoding import StoredEvent
-from eatool.store.port import UNCONSTRAINED, Append
+from eatool.store.port import NEVER_MOVED, UNCONSTRAINED, Append
 
 
 @dataclass(slots=True)
@@ -67,7 +67,7 @@ class Wanted:
             keys=self.keys.difference(state.keys),
             named=self.named,
             decided_at=self.decided_at,
-            fences=self.fences,
+            fences=self.fences.difference(state.fences),
         )
 
     def settle(self, state: LogState) -> None:
@@ -76,6 +76,8 @@ class Wanted:
             state.streams[stream_id] = ABSENT
         for key in self.keys.difference(state.keys):
             state.keys[key] = UNHELD
+        for name in self.fences.difference(state.fences):
+            state.fences[name] = NEVER_MOVED
         state.whole |= self.appended
         state.asked = self.decided_at is not None
         state.fenced = bool(self.fences)

@@ -73,6 +73,10 @@ _STATE_OF_ONE = (
     "UNION ALL SELECT 'k', key, holder, '', 0, live FROM unique_key WHERE holder = %s AND live "
     "UNION ALL SELECT 'r', source, field, target, 0, hard FROM reference WHERE source = %s"
 )
+# A statement of its own would be dearer than the few rows that there are.
+_AND_FENCES = " UNION ALL SELECT 'f', name, '', '', epoch, true FROM fence"
+_STATE_AND_FENCES = _STATE + _AND_FENCES
+_STATE_OF_ONE_AND_FENCES = _STATE_OF_ONE + _AND_FENCES
 _REFERRERS = "SELECT source, target FROM reference WHERE target = ANY(%s)"
 _TYPES = (
     "SELECT stream_id, type, position FROM event WHERE position > "
@@ -217,17 +221,19 @@ class _Answers(NamedTuple):
 def _ask(raw: psycopg.Connection[tuple[Any, ...]], wanted: Wanted) -> _Answers:
     """Send the queries for what is wanted; in the caller's pipeline."""
     state = referrers = types = fences = None
-    appended = list(wanted.appended)
+    appended, fenced = list(wanted.appended), bool(wanted.fences)
     if len(appended) == len(wanted.streams) == 1 and not wanted.keys:
-        state = raw.execute(_STATE_OF_ONE, (*appended, *appended, *appended))
+        query = _STATE_OF_ONE_AND_FENCES if fenced else _STATE_OF_ONE
+        state = raw.execute(query, (*appended, *appended, *appended))
     elif wanted.streams or wanted.keys or appended:
-        state = raw.execute(_STATE, (list(wanted.streams), list(wanted.keys), appended, appended))
+        query = _STATE_AND_FENCES if fenced else _STATE
+        state = raw.execute(query, (list(wanted.streams), list(wanted.keys), appended, appended))
+    elif fenced:
+        fences = raw.execute(_FENCES, (list(wanted.fences),))
     if wanted.named:
         referrers = raw.execute(_REFERRERS, (list(wanted.named),))
     if wanted.decided_at is not None:
         types = raw.execute(_TYPES, (wanted.decided_at, LOOKBACK))
-    if wanted.fences:
-        fences = raw.execute(_FENCES, (list(wanted.fences),))
     return _Answers(state, referrers, types, fences)
 
 
@@ -237,6 +243,8 @@ def _take(answers: _Answers, state: LogState) -> None:
             state.streams[a] = StreamHead(number, yes)
         elif kind == "k":
             state.put_key(a, KeyHold(b, yes))
+        elif kind == "f":
+            state.fences[a] = number
         else:
             state.put_reference(a, (b, c, yes))
     for source, target in answers.referrers or ():

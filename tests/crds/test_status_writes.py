@@ -9,7 +9,8 @@ from tests.crds.server import MERGE, Registry
 
 from eatool.dev.controlplane import ControlPlane
 from eatool.domain.kinds import by_kind
-from eatool.kube.api import ApiConflict, ApiUnavailable, EntityApi
+from eatool.kube.api import EntityApi
+from eatool.kube.requests import ApiConflict, ApiUnavailable
 
 OTHER = "00000000-0000-0000-0000-000000000000"
 

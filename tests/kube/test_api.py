@@ -12,8 +12,12 @@ from kubernetes.aio import client
 from tests.kube.objects_for_tests import server
 
 from eatool.domain.kinds import by_kind
-from eatool.kube import api as module
-from eatool.kube.api import ApiConflict, ApiUnavailable, EntityApi
+from eatool.kube import requests as module
+from eatool.kube.api import EntityApi
+from eatool.kube.platform.resources import Key
+from eatool.kube.requests import ApiConflict, ApiUnavailable
+from eatool.kube.rollout.api import RolloutApi
+from eatool.kube.rollout.resource import EVENT_SOURCING_ROLLOUT
 
 SERVER = by_kind("Server")
 REF = SERVER.ref("default", "db-1")
@@ -39,11 +43,15 @@ def observed() -> Observed:
     return Observed()
 
 
+def transport_to(url: str) -> client.ApiClient:
+    configuration = client.Configuration()
+    configuration.host = url.rstrip("/")
+    return client.ApiClient(configuration)
+
+
 @pytest.fixture
 async def api(kmock: mock.RawHandler, observed: Observed) -> AsyncIterator[EntityApi]:
-    configuration = client.Configuration()
-    configuration.host = str(kmock.url).rstrip("/")
-    async with client.ApiClient(configuration) as transport:
+    async with transport_to(str(kmock.url)) as transport:
         yield EntityApi(transport, observed)
 
 
@@ -66,6 +74,23 @@ async def test_writes_say_who_we_are_and_touch_nothing_else(
         assert request.headers["User-Agent"] == "eatool-operator"
         assert request.headers["Content-Type"] == f"application/{kind}+json"
     assert observed.requests == [("patch", "servers", 200), ("patch", "servers/status", 200)]
+
+
+async def test_a_status_of_one_version_belongs_to_no_later_one(
+    kmock: mock.RawHandler, observed: Observed
+) -> None:
+    path = "/apis/platform.eatool.io/v1alpha1/eventsourcingrollouts/server/status"
+    kmock[f"patch {path}"] << {}
+    async with transport_to(str(kmock.url)) as transport:
+        api = RolloutApi(transport, observed)
+        key = Key(EVENT_SOURCING_ROLLOUT.plural, "server")
+        assert await api.set_status(key, "u1", {"phase": "Legacy"}, version="7") == {}
+    (request,) = list(kmock["patch"])
+    assert request.data == [
+        {"op": "test", "path": "/metadata/uid", "value": "u1"},
+        {"op": "test", "path": "/metadata/resourceVersion", "value": "7"},
+        {"op": "add", "path": "/status", "value": {"phase": "Legacy"}},
+    ]
 
 
 async def test_an_object_that_is_gone_is_no_error(
@@ -128,9 +153,7 @@ async def test_a_silent_server_is_given_up_on(
 
 
 async def test_a_server_that_is_away_is_given_up_on(observed: Observed) -> None:
-    configuration = client.Configuration()
-    configuration.host = "http://127.0.0.1:1"
-    async with client.ApiClient(configuration) as transport:
+    async with transport_to("http://127.0.0.1:1") as transport:
         with pytest.raises(ApiUnavailable):
             await EntityApi(transport, observed).set_status(REF, "u1", {})
     assert observed.requests == [("patch", "servers/status", 0)]

@@ -14,7 +14,7 @@ from kubernetes.aio import client
 from kubernetes.aio.config import incluster_config
 
 from eatool.kube import credentials
-from eatool.kube.handlers import configure
+from eatool.kube.registration import configure
 
 
 @pytest.fixture

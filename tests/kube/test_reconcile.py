@@ -9,11 +9,11 @@ from tests.kube.objects_for_tests import Body, server
 
 from eatool.domain.identity import EntityRef
 from eatool.domain.kinds import by_kind
-from eatool.kube.api import ApiConflict
 from eatool.kube.contract import FINALIZER
 from eatool.kube.objects import Objects
 from eatool.kube.published import Publication
 from eatool.kube.reconcile import Reconciler
+from eatool.kube.requests import ApiConflict
 from eatool.kube.workqueue import WorkQueue
 from eatool.publishing.checkpoints_memory import MemoryCheckpoints
 from eatool.publishing.required import RequiredBrokers

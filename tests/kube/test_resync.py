@@ -12,8 +12,9 @@ from tests.kube.objects_for_tests import server
 from eatool.domain.identity import EntityRef
 from eatool.domain.kind import EntityKind
 from eatool.domain.kinds import by_kind
-from eatool.kube.api import ApiUnavailable, EntityApi
+from eatool.kube.api import EntityApi
 from eatool.kube.objects import Objects
+from eatool.kube.requests import ApiUnavailable
 from eatool.kube.resync import Resync
 from eatool.settings import Settings
 from eatool.telemetry.metrics import NullMetrics

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Any, Protocol
 
 import structlog
 
 from eatool.domain.errors import Code
+from eatool.kube.conditions import condition_of
 from eatool.kube.contract import COMPONENT
 from eatool.settings import pod_identity
 
@@ -83,17 +85,12 @@ class Announcer(Poster):
 
     def __call__(self, before: Body, after: Body) -> None:
         """Announce what changed between two versions of an object."""
-        was, now = _ready(before), _ready(after)
+        was, now = condition_of(before, "Ready"), condition_of(after, "Ready")
         if _needs_attention(now) and was.get("reason") != now["reason"]:
             self.post(after, "Warning", now["reason"], now["message"])
         elif now.get("status") == "True" and _needs_attention(was):
             self.post(after, "Normal", now["reason"], now["message"])
 
 
-def _needs_attention(ready: Body) -> bool:
+def _needs_attention(ready: Mapping[str, Any]) -> bool:
     return ready.get("status") == "False" and ready["reason"] not in _PATIENCE
-
-
-def _ready(body: Body) -> Body:
-    conditions = (body.get("status") or {}).get("conditions") or ()
-    return next((entry for entry in conditions if entry["type"] == "Ready"), {})

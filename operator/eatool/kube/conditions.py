@@ -77,3 +77,16 @@ def merge(
             }
         )
     return merged
+
+
+def gist(status: Mapping[str, Any]) -> tuple[object, ...]:
+    """What the conditions of a status say, without their words: generation, types, reasons."""
+    conditions = status.get("conditions") or ()
+    told = ((each["type"], each["status"], each["reason"]) for each in conditions)
+    return status.get("observedGeneration"), *told
+
+
+def condition_of(body: Mapping[str, Any], which: str) -> Mapping[str, Any]:
+    """A condition of an object; empty when there is none."""
+    conditions = (body.get("status") or {}).get("conditions") or ()
+    return next((each for each in conditions if each["type"] == which), {})

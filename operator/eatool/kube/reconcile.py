@@ -17,11 +17,11 @@ import structlog
 
 from eatool.domain.identity import EntityRef
 from eatool.domain.kinds import KINDS
-from eatool.kube.api import ApiConflict, ApiUnavailable
 from eatool.kube.contract import FINALIZER, PAUSED
 from eatool.kube.objects import Objects, cause_of, is_current, is_terminating
 from eatool.kube.provenance import provenance_of, provenance_of_deletion
 from eatool.kube.published import Publication
+from eatool.kube.requests import ApiConflict, ApiUnavailable
 from eatool.kube.status import (
     deletion_status_of,
     paused_status_of,

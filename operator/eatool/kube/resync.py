@@ -17,8 +17,9 @@ import structlog
 
 from eatool.domain.identity import EntityRef
 from eatool.domain.kinds import KINDS
-from eatool.kube.api import ApiUnavailable, EntityApi
+from eatool.kube.api import EntityApi
 from eatool.kube.objects import is_current, ref_of
+from eatool.kube.requests import ApiUnavailable
 from eatool.settings import Settings
 from eatool.telemetry.metrics import ReconcileMetrics
 

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from tests.kube.kstatus import kstatus
 
-from eatool.kube.rollout.wording import human, is_turn, refused_status, status_of
+from eatool.kube.rollout.wording import essence, human, refused_status, status_of
 from eatool.rollout.criteria import Outcome, Result
 from eatool.rollout.declared import EventSourcingRolloutSpec
 from eatool.rollout.findings import Parity
@@ -66,7 +66,7 @@ class Site:
         decision = decide(SPEC, RolloutStatus.from_json(told) if told else None, seen)
         figures.pop("value", None)
         status = status_of(self.body, decision, parity(**figures), DAY, now)
-        turn = is_turn(told or {}, status)
+        turn = essence(told or {}) != essence(status)
         self.body["status"] = status
         return turn, status
 

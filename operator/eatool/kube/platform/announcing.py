@@ -7,6 +7,7 @@ from collections.abc import Callable
 from typing import Final
 
 from eatool.kube.announcing import EventApi, Poster
+from eatool.kube.conditions import condition_of
 from eatool.kube.platform.resources import Body
 
 #: Reasons that are on the way to something else, or what was asked for.
@@ -27,7 +28,8 @@ class PlatformAnnouncer(Poster):
 
     def __call__(self, before: Body, after: Body) -> None:
         """Announce what changed between two versions of an object."""
-        was, now, uid = _ready(before), _ready(after), after["metadata"]["uid"]
+        was, now = condition_of(before, "Ready"), condition_of(after, "Ready")
+        uid = after["metadata"]["uid"]
         if not now or was.get("reason") == now["reason"] or now["reason"] in _QUIET:
             return
         if now["status"] == "True":
@@ -49,8 +51,3 @@ class PlatformAnnouncer(Poster):
             return False
         self._told[uid, reason] = now
         return True
-
-
-def _ready(body: Body) -> Body:
-    conditions = (body.get("status") or {}).get("conditions") or ()
-    return next((entry for entry in conditions if entry["type"] == "Ready"), {})

@@ -1,4 +1,4 @@
-"""The API requests of the platform's operator, all in one namespace."""
+"""The API requests about what is declared in the platform group."""
 
 from __future__ import annotations
 
@@ -9,22 +9,27 @@ from typing import Any, cast
 
 from kubernetes.aio import client
 
-from eatool.kube.api import JSON_PATCH, TIMEOUT, RequestObserver, Requests
 from eatool.kube.contract import COMPONENT
 from eatool.kube.platform.resources import Body, Key, Resource
+from eatool.kube.requests import TIMEOUT, Place, RequestObserver, Requests
 from eatool.publishing.declared import API_GROUP, API_VERSION
 
-_PAGE = 500
 
+class DeclaredApi(Requests):
+    """Listings and statuses of the group's resources, in one namespace or of the cluster."""
 
-class PlatformApi(Requests):
-    """Status of what people declare, ParkedStreams of our own, and the Secrets that are named."""
-
-    def __init__(self, api: client.ApiClient, namespace: str, observe: RequestObserver) -> None:
+    def __init__(
+        self, api: client.ApiClient, observe: RequestObserver, *, namespace: str | None
+    ) -> None:
         super().__init__(api, observe)
-        self._transport = api
-        self._core: Any = None
         self._namespace = namespace
+
+    async def list(self, resource: Resource) -> AsyncIterator[Body]:
+        """Every object of a resource, in pages of one consistent snapshot."""
+        # Items of a listing do not repeat what they are.
+        frame = {"apiVersion": resource.api_version, "kind": resource.kind}
+        async for item in self._pages(self._place(resource.plural)):
+            yield {**frame, **item}
 
     async def set_status(
         self, key: Key, uid: str, status: Body, *, version: str | None = None
@@ -34,26 +39,20 @@ class PlatformApi(Requests):
         ``ApiConflict`` when another object has its name by now or, with ``version``, when that is
         not its resourceVersion any more.
         """
-        tests = {"/metadata/uid": uid, "/metadata/resourceVersion": version}
-        patch = [
-            *(
-                {"op": "test", "path": path, "value": value}
-                for path, value in tests.items()
-                if value
-            ),
-            {"op": "add", "path": "/status", "value": status},
-        ]
-        return await self._changed(
-            f"{key.plural}/status",
-            self._objects.patch_namespaced_custom_object_status(
-                *self._path(key.plural),
-                key.name,
-                patch,
-                field_manager=COMPONENT,
-                _content_type=JSON_PATCH,
-                _request_timeout=TIMEOUT,
-            ),
-        )
+        place = self._place(key.plural)
+        return await self._replace_status(place, key.name, uid, status, version=version)
+
+    def _place(self, plural: str) -> Place:
+        return Place(API_GROUP, API_VERSION, plural, self._namespace)
+
+
+class PlatformApi(DeclaredApi):
+    """ParkedStreams of our own too, and the Secrets that are named; all in one namespace."""
+
+    def __init__(self, api: client.ApiClient, namespace: str, observe: RequestObserver) -> None:
+        super().__init__(api, observe, namespace=namespace)
+        self._transport = api
+        self._core: Any = None
 
     async def create(self, resource: Resource, body: Body) -> Body | None:
         """Create an object; ``ApiConflict`` when it exists."""
@@ -61,7 +60,7 @@ class PlatformApi(Requests):
             "create",
             resource.plural,
             self._objects.create_namespaced_custom_object(
-                *self._path(resource.plural),
+                *self._place(resource.plural).path,
                 body,
                 field_manager=COMPONENT,
                 _request_timeout=TIMEOUT,
@@ -75,28 +74,9 @@ class PlatformApi(Requests):
             "delete",
             key.plural,
             self._objects.delete_namespaced_custom_object(
-                *self._path(key.plural), key.name, _request_timeout=TIMEOUT
+                *self._place(key.plural).path, key.name, _request_timeout=TIMEOUT
             ),
         )
-
-    async def list(self, resource: Resource) -> AsyncIterator[Body]:
-        """Every object of a resource, in pages of one consistent snapshot."""
-        token: str | None = None
-        while True:
-            options: Body = {"limit": _PAGE, "_request_timeout": TIMEOUT}
-            if token:
-                options["_continue"] = token
-            page = await self._listed(
-                resource.plural,
-                self._objects.list_namespaced_custom_object(
-                    *self._path(resource.plural), **options
-                ),
-            )
-            for body in page.get("items", []):
-                yield body
-            token = page.get("metadata", {}).get("continue")
-            if not token:
-                return
 
     async def secret(self, name: str) -> Mapping[str, bytes] | None:
         """Data of a Secret, decoded; ``None`` when there is none. Nobody may log it."""
@@ -111,6 +91,3 @@ class PlatformApi(Requests):
         if secret is None:
             return None
         return {key: base64.b64decode(value) for key, value in (secret.data or {}).items()}
-
-    def _path(self, plural: str) -> tuple[str, str, str, str]:
-        return API_GROUP, API_VERSION, self._namespace, plural

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any, Final
 
-from eatool.kube.conditions import Condition, Status, merge
+from eatool.kube.conditions import Condition, Status, gist, merge
 from eatool.kube.platform.complaints import complaint_of
 from eatool.publishing.breaker import CircuitState
 from eatool.publishing.lag import Lag
@@ -65,21 +65,9 @@ def broker_status(body: Mapping[str, Any], look: Look, now: datetime) -> Body:
     return {**status, "conditions": merge(known, conditions, generation=generation, now=now)}
 
 
-def is_turn(old: Mapping[str, Any], new: Mapping[str, Any]) -> bool:
-    """Whether a new status tells of more than moved figures: worth a write at once."""
-    return _essence(old) != _essence(new)
-
-
-def _essence(status: Mapping[str, Any]) -> tuple[object, ...]:
-    return (
-        status.get("observedGeneration"),
-        status.get("parkedStreams"),
-        status.get("circuit") == "closed",
-        *(
-            (each["type"], each["status"], each["reason"])
-            for each in status.get("conditions") or ()
-        ),
-    )
+def essence(status: Mapping[str, Any]) -> object:
+    """What is worth a write at once; the rest are figures that move."""
+    return gist(status), status.get("parkedStreams"), status.get("circuit") == "closed"
 
 
 def _circuit(relay: RelayStatus | None) -> str | None:

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
-from eatool.kube.platform.broker_status import Look, broker_status, is_turn
+from eatool.kube.platform.broker_status import Look, broker_status, essence
 from eatool.kube.platform.parked import ParkedObjects
 from eatool.kube.platform.parsing import spec_of
 from eatool.kube.platform.parts import Parts
@@ -65,8 +65,7 @@ class Brokers:
         if not speaks:
             return
         status = broker_status(body, look, datetime.now(UTC))
-        turn = is_turn(body.get("status") or {}, status)
-        await self._parts.writer.write(key, body, status, turn=turn)
+        await self._parts.writer.write(key, body, status, essence=essence)
         if lag is not None:
             await self._parked.sync(body, lag.parked)
 

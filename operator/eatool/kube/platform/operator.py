@@ -15,7 +15,6 @@ from typing import Any
 
 import structlog
 
-from eatool.kube.api import ApiConflict, ApiUnavailable, NotServed
 from eatool.kube.credentials import api_client
 from eatool.kube.platform.announcing import PlatformAnnouncer
 from eatool.kube.platform.api import PlatformApi
@@ -39,6 +38,7 @@ from eatool.kube.platform.resources import (
 from eatool.kube.platform.secrets import Secrets
 from eatool.kube.platform.sightings import Sightings
 from eatool.kube.platform.writing import StatusWriter
+from eatool.kube.requests import ApiConflict, ApiUnavailable, NotServed
 from eatool.kube.supervision import keep_running
 from eatool.kube.workqueue import WorkQueue
 from eatool.publishing.assembly import replay_name
@@ -252,9 +252,7 @@ class PlatformOperator:
 
     async def _compare(self, resource: Resource) -> None:
         before = {key_of(resource, body): body for body in self._sightings.of(resource)}
-        async for item in self._running.api.list(resource):
-            # Items of a listing do not repeat what they are.
-            body = {"apiVersion": resource.api_version, "kind": resource.kind, **item}
+        async for body in self._running.api.list(resource):
             self.sighted(resource, None, body)
             before.pop(key_of(resource, body), None)
         for body in before.values():

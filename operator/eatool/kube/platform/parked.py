@@ -8,12 +8,11 @@ each value asks once, whoever reads it and however often.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from typing import Any, Protocol
 
 import structlog
 
-from eatool.kube.api import ApiConflict
 from eatool.kube.platform.announcing import PlatformAnnouncer
 from eatool.kube.platform.broker_status import stamp
 from eatool.kube.platform.parts import Parts
@@ -27,6 +26,7 @@ from eatool.kube.platform.resources import (
     Resource,
     parked_name,
 )
+from eatool.kube.requests import ApiConflict
 from eatool.publishing.checkpoints import ParkedStream
 
 _log: structlog.stdlib.BoundLogger = structlog.get_logger("eatool.platform")
@@ -105,10 +105,7 @@ class ParkedObjects:
             "parkedAt": stamp(stream.parked_at),
             **({} if asked is None else {"lastHandledResend": asked}),
         }
-        turn = any(
-            old.get(name) != status.get(name) for name in ("state", "reason", "lastHandledResend")
-        )
-        await self._parts.writer.write(key, body, status, turn=turn)
+        await self._parts.writer.write(key, body, status, essence=_essence)
 
     async def _make(self, broker: Body, name: str, stream: ParkedStream) -> Body | None:
         """The new object; ``None`` when somebody else was faster, whose news will come."""
@@ -150,3 +147,7 @@ class ParkedObjects:
             for body in self._parts.sightings.of(PARKED_STREAM)
             if body["spec"]["broker"] == broker
         ]
+
+
+def _essence(status: Mapping[str, Any]) -> object:
+    return [status.get(name) for name in ("state", "reason", "lastHandledResend")]

@@ -12,7 +12,7 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Any, Final
 
-from eatool.kube.conditions import Condition, merge
+from eatool.kube.conditions import Condition, gist, in_progress, merge, stalled
 from eatool.kube.platform.broker_status import stamp
 from eatool.kube.platform.complaints import complaint_of
 from eatool.publishing.checkpoints import ParkedStream
@@ -83,17 +83,9 @@ def replay_status(body: Mapping[str, Any], look: ReplayLook, now: datetime) -> B
     return {**status, "conditions": merge(known, conditions, generation=generation, now=now)}
 
 
-def is_turn(old: Mapping[str, Any], new: Mapping[str, Any]) -> bool:
-    """Whether a new status tells of more than progress: worth a write at once."""
-    return _essence(old) != _essence(new)
-
-
-def _essence(status: Mapping[str, Any]) -> tuple[object, ...]:
-    return (
-        status.get("observedGeneration"),
-        status.get("state"),
-        *((each["status"], each["reason"]) for each in status.get("conditions") or ()),
-    )
+def essence(status: Mapping[str, Any]) -> object:
+    """What is worth a write at once; the rest is progress."""
+    return gist(status), status.get("state")
 
 
 def _progress(status: Mapping[str, Any], state: State) -> str | None:
@@ -109,8 +101,7 @@ def _progress(status: Mapping[str, Any], state: State) -> str | None:
 def _conditions(look: ReplayLook, status: Mapping[str, Any]) -> list[Condition]:
     if look.problem is not None:
         reason, message = look.problem.reason, str(look.problem)
-        which = "Reconciling" if reason in _AWAITED else "Stalled"
-        return _unready(which, reason, message)
+        return (in_progress if reason in _AWAITED else stalled)(reason, message)
     match look.state:
         case State.COMPLETED:
             end = status["endPosition"]
@@ -124,17 +115,13 @@ def _conditions(look: ReplayLook, status: Mapping[str, Any]) -> list[Condition]:
                 f"The broker refused events of {len(look.parked)} entities, first of "
                 f"{first.stream_id}: {first.reason}; the others are at the broker"
             )
-            return _unready("Stalled", "EventsRefused", message)
+            return stalled("EventsRefused", message)
         case State.PAUSED:
             return [Condition("Ready", "False", "Paused", look.why or "Paused")]
     if look.error is not None:
         connected = look.relay is not None and look.relay.connected
         reason = "StoreUnavailable" if look.relay is None else complaint_of(look.error).reason
         if not connected:
-            return _unready("Reconciling", reason, look.error)
+            return in_progress(reason, look.error)
     message = f"On the way to position {status.get('endPosition')}"
-    return _unready("Reconciling", "Running", message)
-
-
-def _unready(which: str, reason: str, message: str) -> list[Condition]:
-    return [Condition("Ready", "False", reason, message), Condition(which, "True", reason, message)]
+    return in_progress("Running", message)

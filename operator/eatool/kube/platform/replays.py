@@ -13,7 +13,7 @@ from eatool.kube.platform.broker_status import stamp
 from eatool.kube.platform.brokers import Brokers
 from eatool.kube.platform.parsing import spec_of
 from eatool.kube.platform.parts import Parts
-from eatool.kube.platform.replay_status import ENDED, ReplayLook, State, is_turn, replay_status
+from eatool.kube.platform.replay_status import ENDED, ReplayLook, State, essence, replay_status
 from eatool.kube.platform.resources import Body, Key, checkpoint_of
 from eatool.publishing.assembly import assemble_replay, fingerprint, replay_name
 from eatool.publishing.declared.replay import EventReplaySpec
@@ -44,7 +44,7 @@ class Replays:
         if old.get("state") in ENDED:
             await self._withdraw(key)
             seen = {**old, "observedGeneration": body["metadata"]["generation"]}
-            await self._parts.writer.write(key, body, seen, turn=True, only_if_current=True)
+            await self._parts.writer.write(key, body, seen, only_if_current=True)
             return
         try:
             spec = spec_of(EventReplaySpec, body)
@@ -83,7 +83,7 @@ class Replays:
             "position": start,
             "startedAt": stamp(datetime.now(UTC)),
         }
-        return await self._parts.writer.write(key, body, status, turn=True, only_if_current=True)
+        return await self._parts.writer.write(key, body, status, only_if_current=True)
 
     async def _carry_out(self, key: Key, body: Body, spec: EventReplaySpec) -> ReplayLook:
         name = replay_name(checkpoint_of(body))
@@ -144,9 +144,8 @@ class Replays:
         elif look.relay is not None and not look.relay.leads:
             return
         status = replay_status(body, look, datetime.now(UTC))
-        turn = is_turn(body.get("status") or {}, status)
         # The range in it must not be lost to a process whose watch lags behind.
-        await self._parts.writer.write(key, body, status, turn=turn, only_if_current=True)
+        await self._parts.writer.write(key, body, status, essence=essence, only_if_current=True)
         if ended:
             _log.info("replay ended", replay=key.name, state=look.state, position=look.position)
 

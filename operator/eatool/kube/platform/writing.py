@@ -12,6 +12,9 @@ from eatool.kube.platform.sightings import Sightings
 #: Told about a status that changed: the object before and after.
 Announce = Callable[[Body, Body], None]
 
+#: What a status says beyond figures that move, to be compared.
+Essence = Callable[[Mapping[str, Any]], object]
+
 #: Least seconds between two writes of moved figures to one object.
 INTERVAL = 2.0
 
@@ -52,19 +55,21 @@ class StatusWriter:
         body: Body,
         status: Mapping[str, Any],
         *,
-        turn: bool,
+        essence: Essence | None = None,
         only_if_current: bool = False,
     ) -> Body | None:
         """Bring the status of ``body`` to ``status``; returns the object as it is then.
 
-        ``turn``: at once; otherwise not before the interval since the last write has passed, and
-        ``body`` comes back unchanged. ``only_if_current``: ``ApiConflict`` if the object has
-        changed since ``body``. ``None`` when it is gone. Raises what the API says.
+        A status that differs in its ``essence`` is written at once (without one: any that
+        differs); another not before the interval since the last write has passed, and ``body``
+        comes back unchanged. ``only_if_current``: ``ApiConflict`` if the object has changed since
+        ``body``. ``None`` when it is gone. Raises what the API says.
         """
-        now = self._clock()
-        if status == (body.get("status") or {}) or not (
-            turn or now - self._written.get(key, -self._interval) >= self._interval
-        ):
+        now, old = self._clock(), body.get("status") or {}
+        if status == old:
+            return body
+        turn = essence is None or essence(status) != essence(old)
+        if not turn and now - self._written.get(key, -self._interval) < self._interval:
             return body
         self._written[key] = now
         metadata = body["metadata"]

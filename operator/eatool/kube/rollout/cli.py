@@ -14,8 +14,8 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Column, Table
 
-from eatool.kube.api import ApiUnavailable, NotServed
 from eatool.kube.credentials import api_client
+from eatool.kube.requests import ApiUnavailable, NotServed
 from eatool.kube.rollout.api import RolloutApi
 from eatool.kube.rollout.resource import APPROVE, annotations_of
 from eatool.kube.rollout.telling import BULLETS, STYLES, next_step, sentence
@@ -45,7 +45,7 @@ def rollout() -> None:
 @output_option
 def status(kind: Any, output: str) -> None:
     """Show where each kind stands, and what its next step waits for."""
-    found = _with_api(lambda api: api.list())
+    found = _with_api(lambda api: api.rollouts())
     if kind is not None:
         found = [body for body in found if body["spec"]["entityKind"] == kind.kind]
         if not found:
@@ -125,7 +125,9 @@ def history(kind: Any, url: str, output: str) -> None:
 def approve(kind: Any, identity: str | None, gate: str | None, *, yes: bool) -> None:
     """Approve the next transition of a kind: exactly the one named, and no later one."""
     name = kind.kind.lower()
-    found = [each for each in _with_api(lambda api: api.list()) if each["metadata"]["name"] == name]
+    found = [
+        each for each in _with_api(lambda api: api.rollouts()) if each["metadata"]["name"] == name
+    ]
     if not found:
         raise click.ClickException(f"{kind.kind} has no EventSourcingRollout")
     told = found[0].get("status") or {}

@@ -8,16 +8,16 @@ from typing import Any, Final
 
 import structlog
 
-from eatool.kube.api import ApiConflict, ApiUnavailable
 from eatool.kube.credentials import api_client
 from eatool.kube.platform.resources import Body, Key, key_of
 from eatool.kube.platform.sightings import Sightings
 from eatool.kube.platform.writing import StatusWriter
+from eatool.kube.requests import ApiConflict, ApiUnavailable
 from eatool.kube.rollout.announcing import RolloutAnnouncer
 from eatool.kube.rollout.api import RolloutApi
 from eatool.kube.rollout.deciding import Decider
 from eatool.kube.rollout.resource import EVENT_SOURCING_ROLLOUT, kind_of
-from eatool.kube.rollout.wording import is_turn
+from eatool.kube.rollout.wording import essence
 from eatool.kube.supervision import keep_running
 from eatool.kube.workqueue import WorkQueue
 from eatool.rollout.process import RolloutProcess
@@ -71,7 +71,7 @@ class RolloutOperator:
         codes: list[int] = []
         api = RolloutApi(transport, lambda _verb, _resource, code: codes.append(code))
         try:
-            await api.list()
+            await api.rollouts()
         except ApiUnavailable:
             if codes[-1:] == [HTTPStatus.FORBIDDEN]:
                 _log.warning(
@@ -154,8 +154,7 @@ class RolloutOperator:
             return self._settings.rollout_interval
         looked = await self._decider.look(kind, body)
         if looked.status is not None:
-            turn = is_turn(body.get("status") or {}, looked.status)
-            await self._writer.write(key, body, looked.status, turn=turn)
+            await self._writer.write(key, body, looked.status, essence=essence)
         return looked.again
 
     async def _resync(self, api: RolloutApi) -> None:
@@ -163,7 +162,9 @@ class RolloutOperator:
         known = False
         while True:
             try:
-                found = {key_of(EVENT_SOURCING_ROLLOUT, body): body for body in await api.list()}
+                found = {
+                    key_of(EVENT_SOURCING_ROLLOUT, body): body for body in await api.rollouts()
+                }
             except ApiUnavailable as error:
                 _log.debug("rollouts are not listed", why=str(error))
             else:

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, Final
 
+from eatool.kube.conditions import condition_of
+
 #: Colours of states; all others are on their way.
 STYLES: Final[Mapping[str, str]] = {
     "Complete": "green",
@@ -37,9 +39,10 @@ def sentence(body: Mapping[str, Any]) -> str:
     """What is, and what goes on."""
     told = body.get("status") or {}
     if "phase" not in told:
-        return _ready_message(told) or "the operator has not looked at it yet"
+        message = condition_of(body, "Ready").get("message")
+        return message or "the operator has not looked at it yet"
     text = f"{told['phase']}: {_PHASES[told['phase']]}.\n  Now: {told['message']}."
-    if (stalled := _condition(told, "Stalled")) is not None:
+    if stalled := condition_of(body, "Stalled"):
         text += f"\n  Needs a person: {stalled['message']}."
     return text
 
@@ -51,12 +54,3 @@ def next_step(body: Mapping[str, Any]) -> str | None:
         kind, identity = body["metadata"]["name"], told["transition"]["id"]
         return f"To go on: eatool rollout approve {kind} --transition {identity}"
     return None
-
-
-def _ready_message(told: Mapping[str, Any]) -> str | None:
-    ready = _condition(told, "Ready")
-    return None if ready is None else str(ready["message"])
-
-
-def _condition(told: Mapping[str, Any], which: str) -> Mapping[str, Any] | None:
-    return next((each for each in told.get("conditions", ()) if each["type"] == which), None)

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Any, Final
 
-from eatool.kube.conditions import Condition, merge, stalled
+from eatool.kube.conditions import Condition, gist, merge, stalled
 from eatool.rollout.findings import Parity
 from eatool.rollout.machine import Decision
 from eatool.rollout.status import RolloutStatus
@@ -50,9 +50,15 @@ def refused_status(body: Mapping[str, Any], reason: str, message: str, now: date
     return _told(body, kept, stalled(reason, message), now)
 
 
-def is_turn(old: Mapping[str, Any], new: Mapping[str, Any]) -> bool:
-    """Whether a new status tells of more than moved figures: worth a write at once."""
-    return _essence(old) != _essence(new)
+def essence(status: Mapping[str, Any]) -> object:
+    """What is worth a write at once; the rest are figures that move."""
+    told = {name: value for name, value in status.items() if name not in _FIGURES}
+    return told | {
+        "criteria": _results(status.get("criteria") or ()),
+        "rollbackCriteria": _results(status.get("rollbackCriteria") or ()),
+        "gates": _states(status.get("gates") or ()),
+        "conditions": gist(status),
+    }
 
 
 def human(span: timedelta) -> str:
@@ -89,17 +95,6 @@ def _soak(status: RolloutStatus, soak: timedelta) -> str | None:
     whole = human(soak)
     size = dict(_UNITS)[whole[-1]]
     return f"{int(done.total_seconds()) // size}{whole[-1]} of {whole}"
-
-
-def _essence(status: Mapping[str, Any]) -> Body:
-    essence = {name: value for name, value in status.items() if name not in _FIGURES}
-    essence["criteria"] = _results(status.get("criteria") or ())
-    essence["rollbackCriteria"] = _results(status.get("rollbackCriteria") or ())
-    essence["gates"] = _states(status.get("gates") or ())
-    essence["conditions"] = [
-        (each["type"], each["status"], each["reason"]) for each in status.get("conditions") or ()
-    ]
-    return essence
 
 
 def _results(criteria: Iterable[Mapping[str, Any]]) -> list[tuple[str, str]]:

@@ -9,7 +9,7 @@ from tests.publishing.support import QUICK, Writer, make_relay, running, stream,
 from eatool.publishing.checkpoints_memory import MemoryCheckpoints
 from eatool.publishing.failover import Endpoint, FailoverPublisher
 from eatool.publishing.memory import MemoryBroker, MemoryPublisher
-from eatool.publishing.port import SessionLost
+from eatool.publishing.port import Fault, SessionLost
 from eatool.store.memory import MemoryEventStore
 
 
@@ -44,6 +44,21 @@ async def test_when_none_answers_every_reason_is_told() -> None:
     with pytest.raises(SessionLost, match="a is down; b is down"):
         await publisher.connect()
     await publisher.close()
+
+
+async def test_the_most_telling_fault_is_that_of_all() -> None:
+    def refusing(fault: Fault) -> Endpoint:
+        class Refusing(MemoryPublisher):
+            async def connect(self) -> None:
+                raise SessionLost(fault, fault)
+
+        return Endpoint(fault, lambda: Refusing(MemoryBroker()))
+
+    faults = (Fault.CONNECTION, Fault.LOGIN, Fault.HOST)
+    publisher = FailoverPublisher([refusing(fault) for fault in faults])
+    with pytest.raises(SessionLost, match="connection; login; host") as caught:
+        await publisher.connect()
+    assert caught.value.fault is Fault.LOGIN
 
 
 async def test_giving_up_while_connecting_closes_what_was_begun() -> None:

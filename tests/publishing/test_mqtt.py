@@ -31,6 +31,7 @@ from eatool.publishing.mqtt_options import (
 from eatool.publishing.mqtt_reasons import refusal
 from eatool.publishing.port import (
     Delivery,
+    Fault,
     Message,
     PermanentPublishError,
     SessionLost,
@@ -109,6 +110,7 @@ async def test_wrong_password_is_refused_without_showing_it(make_mosquitto: Brok
                     username="relay", password="wr0ng",
                 )
             )  # fmt: skip
+        assert caught.value.fault is Fault.LOGIN
         assert "wr0ng" not in str(caught.value)
 
 
@@ -219,8 +221,9 @@ async def test_server_certificate_is_verified(
     broker = make_mosquitto(certificates=certificates)
     broker.start()
     wrong_name = MqttOptions("127.0.0.1", broker.port, tls=TlsOptions(certificates.ca))
-    with pytest.raises(SessionLost, match="CERTIFICATE_VERIFY_FAILED"):
+    with pytest.raises(SessionLost, match="CERTIFICATE_VERIFY_FAILED") as refused:
         await publish(wrong_name)
+    assert refused.value.fault is Fault.CERTIFICATE
     unknown_ca = MqttOptions("127.0.0.1", broker.port, tls=TlsOptions(server_name="broker.test"))
     with pytest.raises(SessionLost, match="CERTIFICATE_VERIFY_FAILED"):
         await publish(unknown_ca)

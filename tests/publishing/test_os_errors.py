@@ -8,7 +8,8 @@ import ssl
 
 import pytest
 
-from eatool.publishing.os_errors import in_words
+from eatool.publishing.os_errors import fault_of, in_words
+from eatool.publishing.port import Fault
 from eatool.publishing.solace_options import SolaceOptions
 from eatool.publishing.solace_reasons import broken_session
 
@@ -31,6 +32,27 @@ from eatool.publishing.solace_reasons import broken_session
 )
 def test_words_of_the_system(error: Exception, words: str) -> None:
     assert in_words(error) == words
+
+
+def tls_error(reason: str) -> ssl.SSLError:
+    error = ssl.SSLError(1, f"[SSL: {reason}] in other words")
+    error.reason = reason
+    return error
+
+
+@pytest.mark.parametrize(
+    ("error", "fault"),
+    [
+        (ConnectionRefusedError(errno.ECONNREFUSED, "a certificate"), Fault.CONNECTION),
+        (socket.gaierror(socket.EAI_NONAME, "Name or service not known"), Fault.HOST),
+        (tls_error("WRONG_VERSION_NUMBER"), Fault.TLS),
+        (tls_error("TLSV13_ALERT_CERTIFICATE_REQUIRED"), Fault.CERTIFICATE),
+        (tls_error("TLSV1_ALERT_UNKNOWN_CA"), Fault.CERTIFICATE),
+        (ssl.SSLError("a certificate"), Fault.TLS),
+    ],
+)
+def test_what_a_connection_failed_at(error: Exception, fault: Fault) -> None:
+    assert fault_of(error) is fault
 
 
 @pytest.mark.parametrize(

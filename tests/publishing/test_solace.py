@@ -14,6 +14,7 @@ from eatool.dev.smf import DeliveryMode, Limits, Nack, Outcome, Reply, SmfBroker
 from eatool.dev.smf import replies as answers
 from eatool.publishing.port import (
     Delivery,
+    Fault,
     PermanentPublishError,
     PublishError,
     SessionLost,
@@ -195,7 +196,7 @@ async def test_a_closed_publisher_flow_ends_the_session(broker: SmfBroker) -> No
 # -- refused sessions ------------------------------------------------------------------------
 
 
-async def refusal(options: SolaceOptions) -> str:
+async def refusal(options: SolaceOptions, fault: Fault = Fault.CONNECTION) -> str:
     publisher = SolacePublisher(options)
     with pytest.raises(SessionLost) as caught:
         await publisher.connect()
@@ -203,33 +204,41 @@ async def refusal(options: SolaceOptions) -> str:
     with pytest.raises(SessionLost):
         await publisher.publish(message())
     await publisher.close()
+    assert caught.value.fault is fault
     assert options.address in str(caught.value)
     assert not options.password or options.password not in str(caught.value)
     return str(caught.value)
 
 
 async def test_wrong_password(broker: SmfBroker) -> None:
-    told = await refusal(options_of(broker, password="geheim"))
+    told = await refusal(options_of(broker, password="geheim"), Fault.LOGIN)
     assert "refused user name or password: Unauthorized" in told
 
 
 async def test_wrong_vpn(broker: SmfBroker) -> None:
-    assert "refused message VPN 'other'" in await refusal(options_of(broker, vpn="other"))
+    told = await refusal(options_of(broker, vpn="other"), Fault.VPN)
+    assert "refused message VPN 'other'" in told
 
 
 @pytest.mark.parametrize(
-    ("reply", "complaint"),
+    ("reply", "complaint", "fault"),
     [
-        (answers.VPN_UNAVAILABLE, "message VPN 'default' is not available"),
-        (answers.CLIENT_USERNAME_SHUTDOWN, "shut down this user"),
-        (answers.CLIENT_ACL_DENIED, "ACL profile"),
-        (Reply(403, "Max Num Of Clients Exceeded"), "Max Num Of Clients Exceeded"),
+        (answers.VPN_UNAVAILABLE, "message VPN 'default' is not available", Fault.VPN),
+        (answers.CLIENT_USERNAME_SHUTDOWN, "shut down this user", Fault.LOGIN),
+        (answers.CLIENT_ACL_DENIED, "ACL profile", Fault.LOGIN),
+        (
+            Reply(403, "Max Num Of Clients Exceeded"),
+            "Max Num Of Clients Exceeded",
+            Fault.CONNECTION,
+        ),
     ],
     ids=lambda value: getattr(value, "text", None),
 )
-async def test_refused_logins(broker: SmfBroker, reply: Reply, complaint: str) -> None:
+async def test_refused_logins(
+    broker: SmfBroker, reply: Reply, complaint: str, fault: Fault
+) -> None:
     broker.faults.refuse_login = reply
-    assert complaint in await refusal(options_of(broker))
+    assert complaint in await refusal(options_of(broker), fault)
 
 
 async def test_user_who_may_not_publish_guaranteed_messages(broker: SmfBroker) -> None:
@@ -243,7 +252,7 @@ async def test_nobody_is_there(broker: SmfBroker) -> None:
 
 
 async def test_unknown_host() -> None:
-    assert "cannot be resolved" in await refusal(SolaceOptions("nowhere.invalid"))
+    assert "cannot be resolved" in await refusal(SolaceOptions("nowhere.invalid"), Fault.HOST)
 
 
 async def test_silent_broker_is_given_up(broker: SmfBroker) -> None:
@@ -283,7 +292,8 @@ async def test_vpn_shutdown_ends_the_session(broker: SmfBroker) -> None:
     async with session(broker) as publisher:
         broker.shut_down_vpn()
         await within(asyncio.ensure_future(publisher.lost()))
-    assert "VPN 'default' is not available" in await refusal(options_of(broker))
+    told = await refusal(options_of(broker), Fault.VPN)
+    assert "VPN 'default' is not available" in told
 
 
 async def test_hanging_broker_is_noticed_without_messages(broker: SmfBroker) -> None:
@@ -312,7 +322,7 @@ async def test_lost_and_refused_sessions_leave_no_thread_and_no_descriptor(
             await within(publisher.publish(message()))
             broker.cut_connections()
             await within(asyncio.ensure_future(publisher.lost()))
-        await refusal(options_of(broker, password="wrong"))
+        await refusal(options_of(broker, password="wrong"), Fault.LOGIN)
 
     def held() -> tuple[int, int]:
         gc.collect()

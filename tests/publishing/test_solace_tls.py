@@ -15,7 +15,7 @@ from tests.publishing.solace_support import message, options_of, session
 
 from eatool.dev.smf import Access, SmfBroker
 from eatool.dev.smf.login import server_context
-from eatool.publishing.port import SessionLost
+from eatool.publishing.port import Fault, SessionLost
 from eatool.publishing.solace import SolacePublisher
 from eatool.publishing.solace_options import SolaceOptions
 from eatool.publishing.tls import TlsOptions
@@ -35,11 +35,12 @@ def tls(certificates: Certificates) -> TlsOptions:
     return TlsOptions(certificates.ca, server_name="broker.test")
 
 
-async def refusal(options: SolaceOptions) -> str:
+async def refusal(options: SolaceOptions, fault: Fault = Fault.CONNECTION) -> str:
     publisher = SolacePublisher(options)
     with pytest.raises(SessionLost) as caught:
         await publisher.connect()
     await publisher.close()
+    assert caught.value.fault is fault
     return str(caught.value)
 
 
@@ -91,39 +92,58 @@ async def test_broker_with_an_old_protocol_only(
     context.maximum_version = ssl.TLSVersion.TLSv1_2
     newest = replace(tls, minimum_version=ssl.TLSVersion.TLSv1_3)
     broker = make_solace(tls=context)
-    assert "no connection" in await refusal(options_of(broker, tls=newest))
+    assert "no connection" in await refusal(options_of(broker, tls=newest), Fault.TLS)
 
 
 Change = Callable[[TlsOptions, Certificates], TlsOptions]
 
 
 @pytest.mark.parametrize(
-    ("change", "complaint"),
+    ("change", "complaint", "fault"),
     [
-        (lambda tls, _: replace(tls, ca=None), "certificate is not trusted"),
-        (lambda tls, _: replace(tls, server_name="other.test"), "has another name"),
-        (lambda tls, _: replace(tls, server_name=None), "not trusted: .*mismatch"),
-        (lambda tls, _: replace(tls, ca=Path("/nowhere/ca.pem")), "FileNotFoundError"),
+        (lambda tls, _: replace(tls, ca=None), "certificate is not trusted", Fault.CERTIFICATE),
+        (
+            lambda tls, _: replace(tls, server_name="other.test"),
+            "has another name",
+            Fault.CERTIFICATE,
+        ),
+        (
+            lambda tls, _: replace(tls, server_name=None),
+            "not trusted: .*mismatch",
+            Fault.CERTIFICATE,
+        ),
+        (
+            lambda tls, _: replace(tls, ca=Path("/nowhere/ca.pem")),
+            "FileNotFoundError",
+            Fault.CONNECTION,
+        ),
         (
             lambda tls, files: replace(tls, certificate=files.client, key=files.server_key),
             "SSLError: .*key values mismatch",
+            Fault.TLS,
         ),
     ],
     ids=["unknown CA", "other name", "address not in it", "no CA file", "wrong key"],
 )
 async def test_tls_that_does_not_fit(
-    broker: SmfBroker, tls: TlsOptions, certificates: Certificates, change: Change, complaint: str
+    broker: SmfBroker,
+    tls: TlsOptions,
+    certificates: Certificates,
+    change: Change,
+    *,
+    complaint: str,
+    fault: Fault,
 ) -> None:
     options = options_of(broker, tls=change(tls, certificates))
-    assert re.search(complaint, await refusal(options))
+    assert re.search(complaint, await refusal(options, fault))
 
 
 async def test_refused_token_is_not_shown(broker: SmfBroker, tls: TlsOptions) -> None:
-    told = await refusal(options_of(broker, tls=tls, oauth2_token="geheim"))
+    told = await refusal(options_of(broker, tls=tls, oauth2_token="geheim"), Fault.LOGIN)
     assert "refused the OAuth 2.0 access token" in told
     assert "geheim" not in told
 
 
 async def test_missing_client_certificate(broker: SmfBroker, tls: TlsOptions) -> None:
     options = options_of(broker, tls=tls, username=None, password=None)
-    assert "refused a client without credentials" in await refusal(options)
+    assert "refused a client without credentials" in await refusal(options, Fault.LOGIN)

@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import Sequence
 from typing import NamedTuple
 
-from eatool.publishing.port import Message, Publisher, PublisherFactory, SessionLost
+from eatool.publishing.port import Fault, Message, Publisher, PublisherFactory, SessionLost
 
 
 class Endpoint(NamedTuple):
@@ -33,22 +33,27 @@ class FailoverPublisher:
         self.address: str | None = None
 
     async def connect(self) -> None:
-        """Try the addresses in order; :class:`SessionLost` says why each of them failed."""
-        reasons = []
+        """Try the addresses in order; :class:`SessionLost` says why each of them failed.
+
+        Its fault is the most telling of theirs.
+        """
+        failures: list[SessionLost] = []
         for address, factory in sorted(self._endpoints, key=self._uselessness):
             publisher = factory()
             try:
                 await publisher.connect()
             except SessionLost as error:
                 await publisher.close()
-                reasons.append(str(error))
+                failures.append(error)
             except BaseException:
                 await publisher.close()
                 raise
             else:
                 self._publisher, self.address = publisher, address
                 return
-        raise SessionLost("; ".join(reasons))
+        faults = [each.fault for each in failures]
+        telling = min(faults, key=list(Fault).index, default=Fault.CONNECTION)
+        raise SessionLost("; ".join(map(str, failures)), telling)
 
     def publish(self, message: Message) -> asyncio.Future[None]:
         """See the port."""

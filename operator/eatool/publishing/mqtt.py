@@ -25,10 +25,11 @@ from eatool.publishing.blocking import in_own_thread
 from eatool.publishing.mqtt_driver import LoopDriver
 from eatool.publishing.mqtt_options import MqttOptions
 from eatool.publishing.mqtt_properties import connect_properties, publish_properties
-from eatool.publishing.mqtt_reasons import ended_by, refusal
+from eatool.publishing.mqtt_reasons import ended_by, fault_of_session, refusal
 from eatool.publishing.mqtt_socket import BufferingContext
-from eatool.publishing.os_errors import in_words
+from eatool.publishing.os_errors import fault_of, in_words
 from eatool.publishing.port import (
+    Fault,
     Message,
     PermanentPublishError,
     SessionLost,
@@ -58,7 +59,7 @@ class MqttPublisher:
         self._driver = LoopDriver(
             self._client,
             options.keepalive,
-            lambda error: self._end(f"session lost: {error}"),
+            lambda error: self._end(f"session lost: {in_words(error)}", fault=fault_of(error)),
         )
 
     async def connect(self) -> None:
@@ -73,7 +74,7 @@ class MqttPublisher:
             self._abandon(opening)
             raise self._end("no answer to CONNECT in time") from None
         except (OSError, ssl.SSLError, ValueError) as error:
-            raise self._end(in_words(error)) from error
+            raise self._end(in_words(error), fault=fault_of(error)) from error
         except BaseException:
             self._abandon(opening)
             self._end("connecting was given up")
@@ -83,7 +84,8 @@ class MqttPublisher:
         """See :meth:`Publisher.publish`. Messages beyond the broker's Receive Maximum wait."""
         future: asyncio.Future[None] = self._loop.create_future()
         if self._lost.done():
-            future.set_exception(SessionLost(str(self._lost.result())))
+            lost = self._lost.result()
+            future.set_exception(SessionLost(str(lost), lost.fault))
         elif len(self._outstanding) >= self._receive_maximum:
             self._waiting.append((message, future))
         else:
@@ -201,7 +203,8 @@ class MqttPublisher:
         if self._session.done():
             return
         if reason.is_failure:
-            self._end(f"broker refused the connection: {reason.getName()}")
+            words = f"broker refused the connection: {reason.getName()}"
+            self._end(words, fault=fault_of_session(reason))
             return
         limits = {} if properties is None else vars(properties)
         if limits.get("MaximumQoS", 2) < self._options.qos:
@@ -230,11 +233,21 @@ class MqttPublisher:
                 _mid, future = self._outstanding.popitem()
                 future.set_exception(error)
         silent = not flags.is_disconnect_packet_from_server and reason.getName() == _NO_PONG
-        self._end(f"session lost: {reason.getName()}", SessionSilent if silent else SessionLost)
+        self._end(
+            f"session lost: {reason.getName()}",
+            SessionSilent if silent else SessionLost,
+            fault=fault_of_session(reason),
+        )
 
-    def _end(self, reason: str, kind: type[SessionLost] = SessionLost) -> SessionLost:
+    def _end(
+        self,
+        reason: str,
+        kind: type[SessionLost] = SessionLost,
+        *,
+        fault: Fault = Fault.CONNECTION,
+    ) -> SessionLost:
         """Close, and tell everybody who waits. The first reason stays."""
-        error = kind(f"{self._options.address}: {reason}")
+        error = kind(f"{self._options.address}: {reason}", fault)
         self._driver.stop()
         if not self._lost.done():
             self._lost.set_result(error)

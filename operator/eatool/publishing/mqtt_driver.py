@@ -15,7 +15,6 @@ from typing import Any, Final
 from paho.mqtt.client import Client
 
 from eatool.publishing.mqtt_socket import BufferedSocket
-from eatool.publishing.os_errors import in_words
 
 _KEEPALIVE_CHECK: Final = 1.0
 #: A broker ends a session it has not heard of for 1.5 times the keep-alive: look often enough.
@@ -25,7 +24,9 @@ _CHECKS_PER_KEEPALIVE: Final = 4
 class LoopDriver:
     """One connection of one client; make it in the loop."""
 
-    def __init__(self, client: Client, keepalive: float, broken: Callable[[str], object]) -> None:
+    def __init__(
+        self, client: Client, keepalive: float, broken: Callable[[OSError], object]
+    ) -> None:
         """``keepalive``: in seconds. ``broken``: told why nothing can be written any more."""
         self._client = client
         self._pause = min(_KEEPALIVE_CHECK, keepalive / _CHECKS_PER_KEEPALIVE)
@@ -68,7 +69,7 @@ class LoopDriver:
         try:
             sock.flush()
         except OSError as error:
-            self._broken(in_words(error))
+            self._broken(error)
         if self._socket is None:
             return
         wanted = sock.unsent or self._client.want_write()

@@ -6,11 +6,19 @@ from typing import Final
 
 from paho.mqtt.reasoncodes import ReasonCode
 
-from eatool.publishing.port import PermanentPublishError, PublishError, TransientPublishError
+from eatool.publishing.port import (
+    Fault,
+    PermanentPublishError,
+    PublishError,
+    TransientPublishError,
+)
 
+#: Permanent, but as the reason for ending a session it may be about the client: its rights can be
+#: withdrawn at any moment, whatever it has just sent.
+_NOT_AUTHORIZED: Final = 0x87
 #: The message itself is refused; sending it again changes nothing.
 _PERMANENT: Final = frozenset({
-    0x87,  # Not authorized
+    _NOT_AUTHORIZED,
     0x90,  # Topic Name invalid
     0x95,  # Packet too large
     0x99,  # Payload format invalid
@@ -27,10 +35,18 @@ _TRANSIENT: Final = frozenset({
     0x96,  # Message rate too high
     0x97,  # Quota exceeded
 })  # fmt: skip
+#: Of a CONNACK or DISCONNECT; paho gives those of MQTT 3.1.1 the numbers of MQTT 5.
+_LOGIN: Final = frozenset({
+    0x86,  # Bad user name or password
+    _NOT_AUTHORIZED,
+    0x8C,  # Bad authentication method
+})  # fmt: skip
 _FIRST_FAILURE: Final = 0x80
-#: Permanent, but as the reason for ending a session it may be about the client: its rights can be
-#: withdrawn at any moment, whatever it has just sent.
-_NOT_AUTHORIZED: Final = 0x87
+
+
+def fault_of_session(reason: ReasonCode) -> Fault:
+    """What a session failed at that the broker refused or ended for ``reason``."""
+    return Fault.LOGIN if reason.value in _LOGIN else Fault.CONNECTION
 
 
 def refusal(reason: ReasonCode) -> PublishError | None:

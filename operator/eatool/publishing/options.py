@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 
 from eatool.publishing.breaker import BreakerPolicy, CircuitState
+from eatool.publishing.port import Fault
 from eatool.publishing.ratelimit import RateLimit
 
 
@@ -68,6 +69,7 @@ class RelayStatus:
         oldest_unpublished_at: when the oldest event waiting in memory was recorded.
         address: where the present session goes; ``None`` without one.
         last_error: why the last session or log read failed, ``None`` since the last success.
+        fault: what the session failed at that ``last_error`` tells of, if it is about one.
 
     """
 
@@ -85,3 +87,4 @@ class RelayStatus:
     waiting: int
     parked: int
     last_error: str | None
+    fault: Fault | None = None

@@ -1,10 +1,16 @@
-"""What the operating system says of a connection, in words for people."""
+"""What the operating system says of a connection: in words for people, and as a fault."""
 
 from __future__ import annotations
 
 import os
 import socket
 import ssl
+from typing import Final
+
+from eatool.publishing.port import Fault
+
+#: In OpenSSL's names of reasons: an alert of the other side, or our own verdict.
+_OF_CERTIFICATES: Final = ("CERTIFICATE", "UNKNOWN_CA")
 
 
 def in_words(error: Exception) -> str:
@@ -16,6 +22,14 @@ def in_words(error: Exception) -> str:
     if error.errno is not None:
         return _lower(os.strerror(error.errno))
     return str(error) or type(error).__name__
+
+
+def fault_of(error: Exception) -> Fault:
+    """What a connection failed at."""
+    if isinstance(error, ssl.SSLError):
+        reason = getattr(error, "reason", None) or ""  # only those of OpenSSL have one
+        return Fault.CERTIFICATE if any(map(reason.__contains__, _OF_CERTIFICATES)) else Fault.TLS
+    return Fault.HOST if isinstance(error, socket.gaierror) else Fault.CONNECTION
 
 
 def _lower(words: str) -> str:

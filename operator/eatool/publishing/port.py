@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from enum import StrEnum
 from typing import Final, Protocol, runtime_checkable
 
 
@@ -65,8 +66,32 @@ class TransientPublishError(PublishError):
     """Connection, timeout, back-pressure: the broker's fault; never counts against the event."""
 
 
+class Fault(StrEnum):
+    """What a session failed at, as its adapter knows; the most telling first."""
+
+    #: A certificate, ours or the broker's, is not accepted by the other side.
+    CERTIFICATE = "certificate"
+    #: No TLS session for any other reason.
+    TLS = "tls"
+    #: The message VPN is not there or not for us (Solace).
+    VPN = "vpn"
+    #: User, password, token or their rights are refused.
+    LOGIN = "login"
+    #: The host name cannot be resolved.
+    HOST = "host"
+    #: Nobody there, no answer, an end without a reason that has a name here.
+    CONNECTION = "connection"
+
+
 class SessionLost(TransientPublishError):
-    """The session is gone or could not be opened; whatever was outstanding is unconfirmed."""
+    """The session is gone or could not be opened; whatever was outstanding is unconfirmed.
+
+    The text is for people; programs look at ``fault``.
+    """
+
+    def __init__(self, why: str, fault: Fault = Fault.CONNECTION) -> None:
+        super().__init__(why)
+        self.fault = fault
 
 
 class SessionSilent(SessionLost):

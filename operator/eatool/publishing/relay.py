@@ -29,7 +29,7 @@ from eatool.publishing.holdings import Held, Holdings
 from eatool.publishing.observer import NullObserver, Observer
 from eatool.publishing.options import RelayOptions, RelayStatus
 from eatool.publishing.parking import ParkingLot
-from eatool.publishing.port import PublisherFactory
+from eatool.publishing.port import PublisherFactory, PublishError, SessionLost
 from eatool.publishing.selection import EVERYTHING, Selects
 from eatool.publishing.session import SessionKeeper
 from eatool.publishing.source import StoredLog
@@ -68,7 +68,7 @@ class Relay:
         self._destination = destination
         self._checkpoints = checkpoints
         self._observer = observer or NullObserver()
-        self._errors: dict[str, str | None] = {}
+        self._errors: dict[str, str | PublishError | None] = {}
         self._stop = asyncio.Event()
         self._tasks: set[asyncio.Task[None]] = set()
         self._failure: asyncio.Future[None] = asyncio.get_running_loop().create_future()
@@ -159,6 +159,7 @@ class Relay:
         """A snapshot; cheap enough for every scrape."""
         held = self._holdings.held.values()
         oldest = self._dispatcher.backlog.oldest()
+        error = next((each for each in self._errors.values() if each), None)
         read = min((each.progress.read for each in held), default=self._tail.head)
         return RelayStatus(
             destination=self._destination,
@@ -174,7 +175,8 @@ class Relay:
             in_flight=self._dispatcher.in_flight,
             waiting=self._dispatcher.backlog.waiting,
             parked=len(self._lot),
-            last_error=next((each for each in self._errors.values() if each), None),
+            last_error=None if error is None else str(error),
+            fault=error.fault if isinstance(error, SessionLost) else None,
         )
 
     # -- what the parts say to each other ----------------------------------------------------
@@ -203,7 +205,7 @@ class Relay:
     def _refused(self, event: StoredEvent, reason: str, attempts: int) -> bool:
         return self._lot.park(event, self._holdings.held[event.partition], reason, attempts)
 
-    def _note(self, part: str, error: str | None) -> None:
+    def _note(self, part: str, error: str | PublishError | None) -> None:
         self._errors[part] = error
 
     # -- the background ----------------------------------------------------------------------

@@ -33,7 +33,7 @@ class SessionKeeper:
         observer: Observer,
         *,
         ack_timeout: float,
-        report: Callable[[str | None], None],
+        report: Callable[[PublishError | None], None],
     ) -> None:
         """``report``: why there is no session, or ``None`` when there is one."""
         self._destination = destination
@@ -92,5 +92,5 @@ class SessionKeeper:
 
     def _lost(self, error: PublishError) -> None:
         self._breaker.trip()
-        self._report(str(error))
+        self._report(error)
         _log.warning("%s: %s; next try in %.1f s", self._destination, error, self._breaker.wait)

@@ -67,7 +67,8 @@ class SolacePublisher:
         """See :meth:`Publisher.publish`. Messages beyond the window wait."""
         future: asyncio.Future[None] = self._loop.create_future()
         if self._lost.done():
-            future.set_exception(SessionLost(str(self._lost.result())))
+            lost = self._lost.result()
+            future.set_exception(SessionLost(str(lost), lost.fault))
         elif refused := _refused(message, self._options.max_message_size):
             future.set_exception(PermanentPublishError(refused))
         elif len(self._outstanding) >= self._options.window:

@@ -31,6 +31,7 @@ from solace.messaging.messaging_service import (
 from solace.messaging.publisher.persistent_message_publisher import MessagePublishReceiptListener
 from solace.messaging.publisher.publisher_health_check import PublisherReadinessListener
 
+from eatool.publishing.os_errors import fault_of
 from eatool.publishing.port import Message, PermanentPublishError, PublishError, SessionLost
 from eatool.publishing.solace_messages import Outbound, topic_of
 from eatool.publishing.solace_options import SolaceOptions
@@ -95,7 +96,7 @@ class ClientThread(threading.Thread):
                 self._connect_and_publish(properties(self._options, store))
         except OSError as error:
             reason = f"{self._options.address}: {type(error).__name__}: {error}"
-            self._bridge.lost(SessionLost(reason))
+            self._bridge.lost(SessionLost(reason, fault_of(error)))
         except Exception as error:
             self._bridge.lost(refused_session(error, self._options))
         finally:

@@ -10,6 +10,7 @@ import re
 from typing import Final
 
 from eatool.publishing.port import (
+    Fault,
     PermanentPublishError,
     PublishError,
     SessionLost,
@@ -23,6 +24,8 @@ _WORDS: Final = re.compile(r"'error_info_contents': (?:'([^']*)'|\"([^\"]*)\")")
 _OWN_NAMES: Final = re.compile(r"Session '[^']*':? ?|(?:,| in)? ?\w* ?for session '.*")
 #: Another number at every try: a text with it would be news each time.
 _DESCRIPTOR: Final = re.compile(r"(?:,| for| on)? fd \d+|(?<=socket) \d+")
+#: A handshake that fails has no sub-code of its own: the text is all there is.
+_TLS_WORDS: Final = re.compile(r"\b(?:ssl|tls|handshake)\b", re.IGNORECASE)
 _LONGEST: Final = 200
 _SAYS_NOTHING: Final = frozenset({"", "OK"})
 
@@ -85,56 +88,81 @@ def refused_session(error: BaseException, options: SolaceOptions) -> SessionLost
     code, words = _sub_code(text), _words(text)
     name = type(error).__name__
     if name == "AuthenticationError" or code == "LOGIN_FAILURE":
-        at_fault = f"the broker refused {_credentials(options)}"
+        fault, credentials = _credentials(options)
+        at_fault = f"the broker refused {credentials}"
     elif name == "ServiceUnreachableError" or code == "UNRESOLVED_HOST":
-        at_fault, words = "the host name cannot be resolved", ""
+        fault, at_fault, words = Fault.HOST, "the host name cannot be resolved", ""
     elif "Failed to load trust store" in text:
-        at_fault, words = "the CA certificates cannot be loaded", ""
+        fault, at_fault, words = Fault.CERTIFICATE, "the CA certificates cannot be loaded", ""
     else:
-        at_fault = _AT_FAULT.get(code or "", "no session").format(vpn=options.vpn)
-    return SessionLost(f"{options.address}: {at_fault}{f': {words}' if words else ''}")
+        fault, at_fault = _blame(text)
+        at_fault = at_fault.format(vpn=options.vpn)
+        if fault is Fault.CONNECTION and _TLS_WORDS.search(words):
+            fault = Fault.TLS
+    return SessionLost(f"{options.address}: {at_fault}{f': {words}' if words else ''}", fault)
 
 
 def broken_session(
     error: BaseException | None, message: str, options: SolaceOptions
 ) -> SessionLost:
     """Why a session that was there has ended."""
-    words = _words(str(error)) if error else _shortened(message)
+    text = str(error) if error else ""
+    words = _words(text) if error else _shortened(message)
     said = f": {words}" if words not in _SAYS_NOTHING else ""
-    return SessionLost(f"{options.address}: session lost{said}")
+    return SessionLost(f"{options.address}: session lost{said}", _blame(text)[0])
+
+
+def _blame(text: str) -> tuple[Fault, str]:
+    """What is at fault, and how it is said, by the sub-code."""
+    return _AT_FAULT.get(_sub_code(text) or "", (Fault.CONNECTION, "no session"))
 
 
 _AT_FAULT: Final = {
-    "MSG_VPN_NOT_ALLOWED": "the broker refused message VPN {vpn!r}",
-    "MSG_VPN_UNAVAILABLE": "message VPN {vpn!r} is not available",
-    "CLIENT_USERNAME_IS_SHUTDOWN": "the broker has shut down this user",
-    "CLIENT_ACL_DENIED": "the broker's ACL profile does not let this client in",
-    "CLIENT_NAME_ALREADY_IN_USE": "another client has this client name",
-    "CLIENT_NAME_INVALID": "the broker refused the client name",
-    "BASIC_AUTHENTICATION_IS_SHUTDOWN": "message VPN {vpn!r} takes no user names and passwords",
-    "CLIENT_CERTIFICATE_AUTHENTICATION_IS_SHUTDOWN": (
-        "message VPN {vpn!r} takes no client certificates"
+    "MSG_VPN_NOT_ALLOWED": (Fault.VPN, "the broker refused message VPN {vpn!r}"),
+    "MSG_VPN_UNAVAILABLE": (Fault.VPN, "message VPN {vpn!r} is not available"),
+    "CLIENT_USERNAME_IS_SHUTDOWN": (Fault.LOGIN, "the broker has shut down this user"),
+    "CLIENT_ACL_DENIED": (
+        Fault.LOGIN, "the broker's ACL profile does not let this client in"
     ),
-    "UNTRUSTED_CLIENT_CERTIFICATE": "the broker does not trust the client certificate",
-    "CLIENT_CERTIFICATE_DATE_INVALID": "the client certificate has expired or is not valid yet",
-    "UNTRUSTED_CERTIFICATE": "the broker's certificate is not trusted",
-    "UNTRUSTED_COMMONNAME": "the broker's certificate has another name",
-    "CERTIFICATE_DATE_INVALID": "the broker's certificate has expired or is not valid yet",
-    "COMMUNICATION_ERROR": "no connection",
-    "TIMEOUT": "the broker did not answer in time",
-    "REPLICATION_IS_STANDBY": "the broker is the standby of a replicated pair",
-    "SERVICE_UNAVAILABLE": "the broker offers no guaranteed messaging now",
-}
+    "CLIENT_NAME_ALREADY_IN_USE": (Fault.CONNECTION, "another client has this client name"),
+    "CLIENT_NAME_INVALID": (Fault.CONNECTION, "the broker refused the client name"),
+    "BASIC_AUTHENTICATION_IS_SHUTDOWN": (
+        Fault.LOGIN, "message VPN {vpn!r} takes no user names and passwords"
+    ),
+    "CLIENT_CERTIFICATE_AUTHENTICATION_IS_SHUTDOWN": (
+        Fault.CERTIFICATE, "message VPN {vpn!r} takes no client certificates"
+    ),
+    "UNTRUSTED_CLIENT_CERTIFICATE": (
+        Fault.CERTIFICATE, "the broker does not trust the client certificate"
+    ),
+    "CLIENT_CERTIFICATE_DATE_INVALID": (
+        Fault.CERTIFICATE, "the client certificate has expired or is not valid yet"
+    ),
+    "UNTRUSTED_CERTIFICATE": (Fault.CERTIFICATE, "the broker's certificate is not trusted"),
+    "UNTRUSTED_COMMONNAME": (Fault.CERTIFICATE, "the broker's certificate has another name"),
+    "CERTIFICATE_DATE_INVALID": (
+        Fault.CERTIFICATE, "the broker's certificate has expired or is not valid yet"
+    ),
+    "COMMUNICATION_ERROR": (Fault.CONNECTION, "no connection"),
+    "TIMEOUT": (Fault.CONNECTION, "the broker did not answer in time"),
+    "REPLICATION_IS_STANDBY": (
+        Fault.CONNECTION, "the broker is the standby of a replicated pair"
+    ),
+    "SERVICE_UNAVAILABLE": (
+        Fault.CONNECTION, "the broker offers no guaranteed messaging now"
+    ),
+}  # fmt: skip
 
 
-def _credentials(options: SolaceOptions) -> str:
+def _credentials(options: SolaceOptions) -> tuple[Fault, str]:
+    """What is at fault when a login fails, and its name; what it is stays secret."""
     if options.oauth2_token is not None:
-        return "the OAuth 2.0 access token (expired, or not for this broker)"
+        return Fault.LOGIN, "the OAuth 2.0 access token (expired, or not for this broker)"
     if options.username is not None:
-        return "user name or password"
+        return Fault.LOGIN, "user name or password"
     if options.tls is not None and options.tls.certificate is not None:
-        return "the client certificate"
-    return "a client without credentials"
+        return Fault.CERTIFICATE, "the client certificate"
+    return Fault.LOGIN, "a client without credentials"
 
 
 def _sub_code(text: str) -> str | None:

@@ -11,6 +11,7 @@ from eatool.publishing.breaker import CircuitState
 from eatool.publishing.checkpoints import ParkedStream
 from eatool.publishing.lag import Lag
 from eatool.publishing.options import RelayStatus
+from eatool.publishing.port import Fault
 
 NOW = datetime(2026, 11, 23, 12, 0, 0, tzinfo=UTC)
 BROKER: dict[str, Any] = {
@@ -48,6 +49,7 @@ DOWN = replace(
     address=None,
     circuit=CircuitState.OPEN,
     last_error="mqtt://b:1883: connection refused",
+    fault=Fault.CONNECTION,
 )
 RUNNING = Look(problem=None, suspended=False, relay=RELAY, lag=LAG)
 

@@ -11,11 +11,12 @@ from tests.kube.platform.looks import BROKER, DOWN, LAG, NOW, RELAY, RUNNING, co
 
 from eatool.kube.platform.broker_status import Look, broker_status, essence
 from eatool.publishing.breaker import CircuitState
+from eatool.publishing.port import Fault
 from eatool.publishing.problems import SpecProblem
 
 MISSING = SpecProblem("spec.credentials.basic", "SecretNotFound", "Secret x does not exist")
 INVALID = SpecProblem("spec.topicTemplate", "InvalidTopicTemplate", "is odd")
-LOGIN = replace(DOWN, last_error="mqtt://b:1883: Not authorized")
+LOGIN = replace(DOWN, last_error="mqtt://b:1883: Not authorized", fault=Fault.LOGIN)
 
 
 @pytest.mark.parametrize(

@@ -165,7 +165,7 @@ def _session(relay: RelayStatus | None) -> tuple[str, str, bool]:
         return "Connected", f"Connected to {relay.address or 'the broker'}", False
     if relay.last_error is None:
         return "Connecting", "Connecting for the first time", False
-    complaint = complaint_of(relay.last_error)
+    complaint = complaint_of(relay.fault)
     text = f"{complaint.field}: {relay.last_error[:_WORDS]}"
     return complaint.reason, text, complaint.lasting
 

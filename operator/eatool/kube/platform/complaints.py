@@ -1,15 +1,12 @@
-"""What a broker or the way to it objects to, tied to the field that somebody has to look at.
-
-Client libraries and brokers tell it in prose; the words recognised here are those of Mosquitto,
-HiveMQ, RabbitMQ, Solace PubSub+ and of TLS and DNS on Linux. What is not recognised is a failed
-connection, which is true of all of them.
-"""
+"""What a broker or the way to it objects to, tied to the field that somebody has to look at."""
 
 from __future__ import annotations
 
-import re
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Final
+
+from eatool.publishing.port import Fault
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,30 +25,16 @@ class Complaint:
     lasting: bool
 
 
-_FAILED: Final = Complaint("ConnectionFailed", "spec.addresses", lasting=False)
-_KNOWN: Final = (
-    (r"certificate|trust store", Complaint("CertificateRefused", "spec.tls", lasting=True)),
-    (r"ssl|tls|handshake", Complaint("TlsFailed", "spec.tls", lasting=False)),
-    (
-        r"message vpn .*not available|refused message vpn",
-        Complaint("VpnRefused", "spec.solace.messageVpn", lasting=True),
-    ),
-    (
-        r"not authori[sz]ed|bad user|user ?names?\b|password|access token|credentials|this user",
-        Complaint("LoginRefused", "spec.credentials", lasting=True),
-    ),
-    (
-        r"gaierror|name or service|name resolution|cannot be resolved",
-        Complaint("UnknownHost", "spec.addresses", lasting=False),
-    ),
-)
-_URL: Final = re.compile(r"\w+://\S+")
+_OF: Final[Mapping[Fault, Complaint]] = {
+    Fault.CERTIFICATE: Complaint("CertificateRefused", "spec.tls", lasting=True),
+    Fault.TLS: Complaint("TlsFailed", "spec.tls", lasting=False),
+    Fault.VPN: Complaint("VpnRefused", "spec.solace.messageVpn", lasting=True),
+    Fault.LOGIN: Complaint("LoginRefused", "spec.credentials", lasting=True),
+    Fault.HOST: Complaint("UnknownHost", "spec.addresses", lasting=False),
+    Fault.CONNECTION: Complaint("ConnectionFailed", "spec.addresses", lasting=False),
+}
 
 
-def complaint_of(error: str) -> Complaint:
-    """Classify ``RelayStatus.last_error``."""
-    words = _URL.sub("", error)
-    for pattern, complaint in _KNOWN:
-        if re.search(pattern, words, re.IGNORECASE):
-            return complaint
-    return _FAILED
+def complaint_of(fault: Fault | None) -> Complaint:
+    """The complaint behind ``RelayStatus.fault``; where it is not known, the connection failed."""
+    return _OF[fault or Fault.CONNECTION]

@@ -120,7 +120,7 @@ def _conditions(look: ReplayLook, status: Mapping[str, Any]) -> list[Condition]:
             return [Condition("Ready", "False", "Paused", look.why or "Paused")]
     if look.error is not None:
         connected = look.relay is not None and look.relay.connected
-        reason = "StoreUnavailable" if look.relay is None else complaint_of(look.error).reason
+        reason = "StoreUnavailable" if look.relay is None else complaint_of(look.relay.fault).reason
         if not connected:
             return in_progress(reason, look.error)
     message = f"On the way to position {status.get('endPosition')}"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+from uuid import UUID
 
 from rich.console import Console
 
@@ -12,7 +13,15 @@ from eatool.domain.kinds import by_kind
 from eatool.manifests.apply import Result
 from eatool.manifests.loader import Manifest
 from eatool.manifests.report import as_json, lines, summary, table
-from eatool.registry.outcome import Outcome, Refused, Unavailable, Unchanged, WaitingFor
+from eatool.registry.outcome import (
+    PhasedOutcome,
+    Queued,
+    Refused,
+    Unavailable,
+    Unchanged,
+    WaitingFor,
+    WrittenToLegacy,
+)
 
 KIND = by_kind("Organization")
 REF = KIND.ref("default", "a")
@@ -20,7 +29,7 @@ ERROR = FieldError("spec.name", Code.ALREADY_EXISTS, "is [taken]")
 STATE = EntityState(REF, 3)
 
 
-def result(outcome: Outcome) -> Result:
+def result(outcome: PhasedOutcome) -> Result:
     return Result(Manifest(KIND, REF, {}, "a.yaml:1"), outcome)
 
 
@@ -43,6 +52,25 @@ def test_lines_can_be_searched() -> None:
         "organization/a unavailable",
         "  a.yaml:1: database away: no route",
     ]
+
+
+def test_what_the_log_does_not_say_yet_says_why() -> None:
+    command = UUID(int=7)
+    written, pending, queued = (
+        result(WrittenToLegacy(3)),
+        result(WrittenToLegacy(3, "database away")),
+        result(Queued(command, "dead")),
+    )
+    assert [line for each in (written, pending, queued) for line in lines(each)] == [
+        "organization/a written to legacy",
+        "organization/a written to legacy",
+        "  a.yaml:1: its events follow: database away",
+        "organization/a queued",
+        f"  a.yaml:1: nobody has decided it yet, see `eatool commands show {command}`: dead",
+    ]
+    assert [each.accepted for each in (written, pending, queued)] == [True, True, False]
+    assert as_json(written)["why"] is None
+    assert as_json(pending)["result"] == "written_to_legacy"
 
 
 def test_the_table_shows_every_result_as_written() -> None:

@@ -8,8 +8,9 @@ by a uid derived from its stream, and its generation counts the changes recorded
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
+from time import monotonic
 
 from eatool.domain.errors import Code, SpecInvalid
 from eatool.domain.identity import EntityRef, clusterless_uid
@@ -18,12 +19,23 @@ from eatool.manifests.loader import Manifest
 from eatool.manifests.order import waves
 from eatool.registry.annotations import with_annotations
 from eatool.registry.change import Change, Provenance
-from eatool.registry.outcome import Outcome, Recorded, Refused, Unavailable, Unchanged, WaitingFor
-from eatool.registry.service import Registry
+from eatool.registry.outcome import (
+    PhasedOutcome,
+    Queued,
+    Recorded,
+    Refused,
+    Unavailable,
+    Unchanged,
+    WaitingFor,
+    WrittenToLegacy,
+)
+from eatool.registry.service import Entrance
 
 #: Changes decided at the same time; they share commits.
 _PARALLEL = 64
 _UNAVAILABLE_ROUNDS = 3
+#: Seconds for which queued changes are waited for while none of them is decided, and between looks.
+_PATIENCE, _LOOK = 10.0, 0.2
 
 #: Called with each result as it becomes known; again when a retry changes it.
 Progress = Callable[["Result"], None]
@@ -34,35 +46,43 @@ class Result:
     """What became of one manifest."""
 
     manifest: Manifest
-    outcome: Outcome
+    outcome: PhasedOutcome
 
     @property
     def accepted(self) -> bool:
-        """The registry is as the manifest says."""
-        return isinstance(self.outcome, Recorded | Unchanged)
+        """Whoever is authoritative says what the manifest says."""
+        return isinstance(self.outcome, Recorded | Unchanged | WrittenToLegacy)
 
 
 async def apply_manifests(
-    registry: Registry,
+    registry: Entrance,
     manifests: Sequence[Manifest],
     provenance: Provenance,
     progress: Progress = lambda _result: None,
+    *,
+    patience: float = _PATIENCE,
 ) -> list[Result]:
-    """Apply in dependency order; results in the order of ``manifests``."""
+    """Apply in dependency order; results in the order of ``manifests``.
+
+    Changes that are queued are waited for; ``patience`` is for how long, in seconds, while none
+    of them is decided.
+    """
     for manifest in manifests:
         _announce_parent(registry, manifest)
-    run = _Run(registry.apply, provenance, progress)
+    run = _Run(registry.apply, provenance, progress, patience)
     return await run(manifests, waves(manifests))
 
 
 async def delete_manifests(
-    registry: Registry,
+    registry: Entrance,
     manifests: Sequence[Manifest],
     provenance: Provenance,
     progress: Progress = lambda _result: None,
+    *,
+    patience: float = _PATIENCE,
 ) -> list[Result]:
     """Delete, referrers first; results in the order of ``manifests``."""
-    run = _Run(registry.delete, provenance, progress)
+    run = _Run(registry.delete, provenance, progress, patience)
     results = await run(manifests, waves(manifests)[::-1])
     loop = _holding_each_other(results)
     if not loop:
@@ -86,11 +106,12 @@ def _holding_each_other(results: Sequence[Result]) -> list[Manifest]:
     return [result.manifest for result in results if result.manifest.ref in held]
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class _Run:
-    act: Callable[[Change], Awaitable[Outcome]]
+    act: Callable[[Change], Awaitable[PhasedOutcome]]
     provenance: Provenance
     progress: Progress
+    patience: float
 
     async def __call__(
         self, manifests: Sequence[Manifest], ordered: Sequence[Sequence[Manifest]]
@@ -121,6 +142,20 @@ class _Run:
                 return
 
     async def _wave(self, wave: Sequence[Manifest], found: dict[EntityRef, Result]) -> None:
+        await self._hand_in(wave, found)
+        queued = _queued(wave, found)
+        until = monotonic() + self.patience
+        while queued and monotonic() < until:
+            await asyncio.sleep(_LOOK)
+            await self._hand_in(queued, found)
+            left = _queued(queued, found)
+            if len(left) < len(queued):
+                until = monotonic() + self.patience
+            queued = left
+        if queued:
+            self.patience = 0  # nobody works on the queue: later waves need not find that out
+
+    async def _hand_in(self, wave: Sequence[Manifest], found: dict[EntityRef, Result]) -> None:
         limit = asyncio.Semaphore(_PARALLEL)
 
         async def one(manifest: Manifest) -> None:
@@ -140,7 +175,11 @@ class _Run:
         )
 
 
-def _may_heal(outcome: Outcome) -> bool:
+def _queued(manifests: Sequence[Manifest], found: Mapping[EntityRef, Result]) -> list[Manifest]:
+    return [each for each in manifests if isinstance(found[each.ref].outcome, Queued)]
+
+
+def _may_heal(outcome: PhasedOutcome) -> bool:
     match outcome:
         case WaitingFor() | Unavailable():
             return True
@@ -150,7 +189,7 @@ def _may_heal(outcome: Outcome) -> bool:
             return False
 
 
-def _announce_parent(registry: Registry, manifest: Manifest) -> None:
+def _announce_parent(registry: Entrance, manifest: Manifest) -> None:
     """Let the registry see a loop among new objects at once, instead of waiting for either."""
     field = manifest.kind.parent_field
     if field is None:

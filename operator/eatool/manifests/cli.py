@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -14,7 +15,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from eatool.manifests.apply import Result, apply_manifests, delete_manifests
 from eatool.manifests.loader import ManifestsInvalid, load
 from eatool.manifests.publish import Published, publish_until_caught_up
-from eatool.manifests.report import as_json, lines, summary, table
+from eatool.manifests.report import as_json, by_phase, lines, summary, table
 from eatool.publishing.assembly import assemble
 from eatool.publishing.broker_url import BrokerUrlError, parse_broker_url
 from eatool.publishing.destination import Destination
@@ -28,6 +29,10 @@ from eatool.registry.cli import (
     with_registry,
 )
 from eatool.registry.opening import OpenRegistry
+from eatool.rollout.feed import InlineByPhase
+from eatool.rollout.ledger_sql import SqlLedger
+from eatool.rollout.taking_part import taking_part
+from eatool.rollout.view import LateView
 from eatool.settings import Settings, pod_identity
 from eatool.terminal import show
 
@@ -88,8 +93,11 @@ def apply(
     """Record manifests in a store, in dependency order, without a cluster.
 
     Running it again records nothing, and neither does an operator that finds the same manifests
-    in its cluster. Exit code 0: everything is as desired; 1: something was refused or waits;
-    2: the input cannot be read, nothing was applied; 3: recorded, but not published in time.
+    in its cluster. Kinds under rollout are written as their phase says; what has to be queued is
+    waited for while workers decide it.
+
+    Exit code 0: everything is as desired; 1: something was refused or waits; 2: the input cannot
+    be read, nothing was applied; 3: recorded, but not published in time.
     """
     destination = _destination(broker) if publish else None
     actor = actor or os_user()
@@ -108,16 +116,31 @@ def apply(
     )
     act = delete_manifests if deleting else apply_manifests
 
+    standings, legacy_namespace = LateView(), Settings().legacy_namespace
+
     async def run(opened: OpenRegistry) -> tuple[list[Result], Published | None]:
         with _bar(len(manifests), shown=output == "text") as progress:
-            results = await act(opened.registry, manifests, told, progress)
+            if dry_run:
+                results = await act(opened.registry, manifests, told, progress)
+                phases = await asyncio.to_thread(SqlLedger(opened.store).standings)
+                for note in by_phase(phases, manifests, legacy_namespace):
+                    click.echo(note, err=True)
+            else:
+                async with taking_part(opened, standings, namespace=legacy_namespace) as registry:
+                    results = await act(registry, manifests, told, progress)
         if destination is None or dry_run:
             return results, None
         return results, await publish_until_caught_up(
             opened.store, destination, owner=pod_identity(), patience=timeout
         )
 
-    results, published = with_registry(url, run, migrate=True, dry_run=dry_run)
+    results, published = with_registry(
+        url,
+        run,
+        migrate=True,
+        dry_run=dry_run,
+        inline=lambda _engine: [InlineByPhase(standings, legacy_namespace)],
+    )
     _tell(results, output, dry_run=dry_run)
     if published is not None:
         click.echo(_words(published), err=True)

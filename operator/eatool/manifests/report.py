@@ -11,32 +11,68 @@ from rich.text import Text
 
 from eatool.domain.errors import FieldError
 from eatool.manifests.apply import Result
-from eatool.registry.outcome import Recorded, Refused, Unavailable, Unchanged, WaitingFor
+from eatool.manifests.loader import Manifest
+from eatool.registry.outcome import (
+    PhasedOutcome,
+    Queued,
+    Recorded,
+    Refused,
+    Unavailable,
+    Unchanged,
+    WaitingFor,
+    WrittenToLegacy,
+)
+from eatool.rollout.ledger import Standing
+from eatool.rollout.phases import Phase
 
+_WORDS: Mapping[type[PhasedOutcome], str] = {
+    Recorded: "recorded",
+    Unchanged: "unchanged",
+    WaitingFor: "waiting",
+    Refused: "refused",
+    Unavailable: "unavailable",
+    WrittenToLegacy: "written to legacy",
+    Queued: "queued",
+}
 #: Colour of each word that :func:`word` answers.
 _STYLES = {
     "recorded": "green",
     "would record": "green",
+    "written to legacy": "green",
     "unchanged": "dim",
+    "queued": "yellow",
     "waiting": "yellow",
     "refused": "red",
     "unavailable": "red",
 }
 
 
+#: What an apply would do, beside what a rehearsal on the log shows.
+_BY_PHASE: Mapping[Phase, str] = {
+    Phase.LEGACY: "only its legacy table would be written, and no event recorded",
+    Phase.DUAL_WRITE: "its legacy table would be written first",
+    Phase.PROJECTION_ONLY: "its legacy table would be written, too",
+    Phase.ASYNC_COMMANDS: "changes would be queued, and recorded by the operator's workers",
+    Phase.RETIRED: "changes would be queued, and recorded by the operator's workers",
+}
+
+
+def by_phase(
+    standings: Mapping[str, Standing], manifests: Sequence[Manifest], namespace: str
+) -> Iterator[str]:
+    """What a dry run cannot show of kinds under rollout; ``namespace`` has the legacy rows."""
+    concerned = {each.kind for each in manifests if each.ref.namespace == namespace}
+    for kind in sorted(concerned, key=lambda each: each.kind):
+        standing = standings.get(kind.aggregate_type)
+        if standing is not None:
+            yield f"{kind.kind} is in phase {standing.phase}: {_BY_PHASE[standing.phase]}"
+
+
 def word(result: Result, *, dry_run: bool = False) -> str:
-    """The outcome in one or two words."""
-    match result.outcome:
-        case Recorded():
-            return "would record" if dry_run else "recorded"
-        case Unchanged():
-            return "unchanged"
-        case WaitingFor():
-            return "waiting"
-        case Refused():
-            return "refused"
-        case Unavailable():
-            return "unavailable"
+    """The outcome in a few words."""
+    if dry_run and isinstance(result.outcome, Recorded):
+        return "would record"
+    return _WORDS[type(result.outcome)]
 
 
 def lines(result: Result, *, dry_run: bool = False) -> Iterator[str]:
@@ -89,12 +125,17 @@ def as_json(result: Result, *, dry_run: bool = False) -> Mapping[str, Any]:
         "events": _events(result),
         "errors": [_error_json(error) for error in _errors(result)],
         "warnings": [_error_json(error) for error in _warnings(result)],
-        "why": _why(result.outcome) if isinstance(result.outcome, Unavailable) else None,
+        "why": _why(result.outcome),
     }
 
 
 def _version(result: Result) -> int:
-    return 0 if isinstance(result.outcome, Unavailable) else result.outcome.state.version
+    """Of the stream; 0 where the log was not asked."""
+    match result.outcome:
+        case Unavailable() | WrittenToLegacy() | Queued():
+            return 0
+        case outcome:
+            return outcome.state.version
 
 
 def _events(result: Result) -> Sequence[Mapping[str, Any]]:
@@ -107,13 +148,22 @@ def _events(result: Result) -> Sequence[Mapping[str, Any]]:
 
 
 def _complaints(result: Result) -> Sequence[str]:
-    if isinstance(result.outcome, Unavailable):
-        return [_why(result.outcome)]
-    return [str(error) for error in _errors(result)]
+    why = _why(result.outcome)
+    return [str(error) for error in _errors(result)] if why is None else [why]
 
 
-def _why(outcome: Unavailable) -> str:
-    return ": ".join(filter(None, (outcome.why, outcome.detail)))
+def _why(outcome: PhasedOutcome) -> str | None:
+    """Why the log does not say it, where that is no complaint about the manifest."""
+    match outcome:
+        case Unavailable(why=why, detail=detail):
+            return ": ".join(filter(None, (why, detail)))
+        case WrittenToLegacy(pending=str(pending)):
+            return f"its events follow: {pending}"
+        case Queued(command_id=command_id, problem=problem):
+            told = f"nobody has decided it yet, see `eatool commands show {command_id}`"
+            return told if problem is None else f"{told}: {problem}"
+        case _:
+            return None
 
 
 def _errors(result: Result) -> Sequence[FieldError]:

@@ -23,7 +23,14 @@ from eatool.domain.upcasting import UnknownEventType
 from eatool.projections.queries import Record
 from eatool.registry.folding import Folded
 from eatool.registry.history import Entry, history_of, state_at
-from eatool.registry.opening import OpenRegistry, lacks_file, open_registry, policy_of
+from eatool.registry.opening import (
+    Inline,
+    OpenRegistry,
+    lacks_file,
+    open_registry,
+    policy_of,
+    read_models,
+)
 from eatool.settings import Settings
 from eatool.store.port import StoreError
 from eatool.store.sql.engine import open_engine
@@ -107,6 +114,7 @@ def with_registry(
     *,
     migrate: bool = False,
     dry_run: bool = False,
+    inline: Inline = read_models,
 ) -> _T:
     """Run ``act`` on the registry at ``url``, under the operator's own policy switches."""
     try:
@@ -117,7 +125,13 @@ def with_registry(
         raise click.UsageError(f"--store: there is no {engine.url.database}")
 
     async def run() -> _T:
-        opening = open_registry(url, policy=policy_of(Settings()), migrate=migrate, dry_run=dry_run)
+        opening = open_registry(
+            url,
+            policy=policy_of(Settings()),
+            migrate=migrate,
+            dry_run=dry_run,
+            inline=inline,
+        )
         async with opening as opened:
             return await act(opened)
 

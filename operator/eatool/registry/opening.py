@@ -28,6 +28,14 @@ from eatool.store.sql.errors import Errors
 from eatool.store.sql.log import SqlEventStore
 from eatool.store.sql.migrate import current, head, upgrade
 
+#: The projections that every append transaction updates, for a database.
+Inline = Callable[[Engine], Sequence[InlineProjection]]
+
+
+def read_models(_engine: Engine) -> Sequence[InlineProjection]:
+    """The read tables of all kinds."""
+    return [ReadModels()]
+
 
 def policy_of(settings: Settings) -> Policy:
     """The policy switches as the domain takes them."""
@@ -59,7 +67,7 @@ async def open_registry(
     dry_run: bool = False,
     around: Callable[[Appender], Appender] = lambda appender: appender,
     committing: Callable[[Grouped], Grouped] = lambda store: store,
-    inline: Callable[[Engine], Sequence[InlineProjection]] = lambda _engine: [ReadModels()],
+    inline: Inline = read_models,
 ) -> AsyncIterator[OpenRegistry]:
     """Open the log at ``url`` and close it afterwards.
 

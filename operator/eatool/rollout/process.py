@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import threading
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from typing import Final
 
@@ -29,7 +29,7 @@ from eatool.rollout.registry import PhasedRegistry
 from eatool.rollout.repair import Repair
 from eatool.rollout.samples import Samples
 from eatool.rollout.sweep import Sweeper
-from eatool.rollout.view import PhaseView
+from eatool.rollout.view import LateView, PhaseView
 from eatool.store.port import StoreError
 from eatool.telemetry.rollout_metrics import RolloutMetrics
 
@@ -43,25 +43,6 @@ _GAUGES: Final = 5.0
 _SWEEP: Final = 3_600.0
 
 
-class Standings:
-    """What a store that is opened before the ledger is told of phases."""
-
-    def __init__(self) -> None:
-        self._view: PhaseView | None = None
-
-    def bind(self, view: PhaseView) -> None:
-        """Answer by ``view`` from now on."""
-        self._view = view
-
-    def of(self, aggregate_type: str) -> Standing | None:
-        """See :class:`~eatool.rollout.view.PhaseView`."""
-        return None if self._view is None else self._view.of(aggregate_type)
-
-    def all(self) -> Mapping[str, Standing]:
-        """See :class:`~eatool.rollout.view.PhaseView`."""
-        return {} if self._view is None else self._view.all()
-
-
 @dataclass(frozen=True, slots=True)
 class Outset:
     """What the log is opened with, before there can be a ledger.
@@ -72,7 +53,7 @@ class Outset:
 
     """
 
-    standings: Standings = field(default_factory=Standings)
+    standings: LateView = field(default_factory=LateView)
     samples: Samples = field(default_factory=Samples)
 
 

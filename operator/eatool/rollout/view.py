@@ -139,3 +139,22 @@ class PhaseView:
             # The defect of one must not keep others, or later standings, from being seen.
             except Exception:
                 _log.exception("A listener failed on the standing of %s", aggregate_type)
+
+
+class LateView:
+    """What a store that is opened before its ledger is told of phases."""
+
+    def __init__(self) -> None:
+        self._view: PhaseView | None = None
+
+    def bind(self, view: PhaseView) -> None:
+        """Answer by ``view`` from now on."""
+        self._view = view
+
+    def of(self, aggregate_type: str) -> Standing | None:
+        """See :class:`PhaseView`."""
+        return None if self._view is None else self._view.of(aggregate_type)
+
+    def all(self) -> Mapping[str, Standing]:
+        """See :class:`PhaseView`."""
+        return {} if self._view is None else self._view.all()

@@ -11,7 +11,9 @@ from tests.rollout.phased import CAUSE, KIND, Site, make_old_registry, site
 from eatool.legacy.tables import legacy_change
 from eatool.registry.outcome import Queued
 from eatool.rollout.comparison import EXISTENCE, Verdict, compare, snapshot
+from eatool.rollout.declared import When
 from eatool.rollout.findings import PATIENCE, Findings
+from eatool.rollout.ignoring import Rule
 from eatool.rollout.parity import Verifier
 from eatool.rollout.phases import Phase
 from eatool.rollout.repair import Repair
@@ -213,23 +215,32 @@ async def test_a_table_that_follows_is_no_mismatch(one: Site) -> None:
     assert one.legacy_side() == one.read_side() == one.log_side()
 
 
-async def test_a_named_rule_leaves_fields_out(one: Site) -> None:
+@pytest.mark.parametrize(
+    ("when", "excused"),
+    [("Always", "Direct"), ("CaseDiffers", "CORNER shop"), ("BlanksDiffer", "Corner  shop")],
+)
+async def test_a_named_rule_excuses_what_it_is_for(one: Site, when: When, excused: str) -> None:
     await one.enter(Phase.PROJECTION_ONLY)
-    await one.registry.apply(one.change("shop", name="Shop"))
+    await one.registry.apply(one.change("shop", name="Corner shop"))
     lenient = Verifier(
         one.store.engine,
         one.view,
         Repair(one.registry, one.legacy, one.store, "default"),
         one.findings,
         namespace="default",
-        ignored={ORGANIZATION: {"name": "names-differ"}},
+        ignored={ORGANIZATION: {"name": [Rule("names-differ", when)]}},
         grace=0.0,
     )
-    one.rename("shop", "Direct")
+    one.rename("shop", excused)
     assert await lenient.once() == 0
     (found,) = one.findings.open(ORGANIZATION)
     assert (found.verdict, found.rule) == (Verdict.IGNORED, "names-differ")
-    assert one.legacy_side()["shop"]["name"] == "Direct"
+    assert one.legacy_side()["shop"]["name"] == excused
+    if when != "Always":
+        one.rename("shop", "Something else")
+        while await lenient.once():
+            pass
+        assert one.legacy_side()["shop"]["name"] == "Corner shop"
 
 
 async def test_a_sweep_covers_all_and_remembers_where_it_is(one: Site) -> None:

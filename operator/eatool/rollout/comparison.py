@@ -16,6 +16,7 @@ from eatool.legacy.rows import canonical, fingerprint, name_complaint
 from eatool.legacy.writing import LegacyRow, LegacyRows
 from eatool.projections.checkpoints import positions
 from eatool.projections.tables import PROJECTION, READ_TABLES
+from eatool.rollout.ignoring import Ignored, excuse
 from eatool.store.sql.engine import reading
 from eatool.store.sql.tables import event
 
@@ -67,7 +68,7 @@ class Comparison:
         uid, generation: the last recorded ones, if any.
         behind: the follower of the log has yet to bring the newest events to the tables.
         differing: snake_case fields, sorted; :data:`EXISTENCE` when only one side is there.
-        rule: that leaves all of ``differing`` out.
+        rule: that excuses all of ``differing``.
 
     """
 
@@ -104,9 +105,9 @@ def compare(
     kind: EntityKind,
     namespace: str,
     ids: Collection[str],
-    ignored: Mapping[str, str],
+    ignored: Ignored,
 ) -> dict[str, Comparison]:
-    """Compare entities by id; ``ignored`` names the rule that leaves a snake_case field out."""
+    """Compare entities by id; ``ignored`` has the rules that excuse differences."""
     wanted = sorted(ids)
     legacy = LegacyRows(connection).many(kind.aggregate_type, wanted)
     read = _read_rows(connection, kind, namespace, wanted)
@@ -147,18 +148,17 @@ class _Sides:
     stream: int
     followed: int | None
 
-    def compared(self, kind: EntityKind, row_id: str, ignored: Mapping[str, str]) -> Comparison:
+    def compared(self, kind: EntityKind, row_id: str, ignored: Ignored) -> Comparison:
         spec, errors = self._legacy(kind, row_id)
         fields = self._fields(kind)
         names: tuple[str, ...] = ()
+        rule = None
         if not errors:
             if (spec is None) is not (fields is None):
                 names = (EXISTENCE,)
             elif spec is not None and fields is not None:
                 names = differing(kind, plain(spec), fields)
-        rule = None
-        if names and all(name in ignored for name in names):
-            rule = ", ".join(sorted({ignored[name] for name in names}))
+                rule = excuse(ignored, names, plain(spec), fields)
         row, read = self.row, self.read
         return Comparison(
             row_id,

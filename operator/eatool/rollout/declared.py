@@ -54,6 +54,7 @@ Metric = Literal[
     "PromQL",
 ]
 Operator = Literal["==", "<", "<=", ">", ">="]
+When = Literal["Always", "CaseDiffers", "BlanksDiffer", "EmptyOrAbsent"]
 Day = Literal["Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun"]
 
 #: How far back built-in metrics are kept.
@@ -179,8 +180,11 @@ class IgnoredDifference(SpecObject):
     fields: Annotated[tuple[Annotated[str, Text(100)], ...], Field(min_length=1, max_length=50)] = (
         Field(description="Fields of the kind's spec, such as description.")
     )
-    when: Literal["Always", "CaseDiffers", "BlanksDiffer", "EmptyOrAbsent"] | None = Field(
-        None, description="Kind of difference; default Always."
+    when: When | None = Field(
+        None,
+        description="Always (default): whatever both sides say. CaseDiffers: the same but for "
+        "upper and lower case. BlanksDiffer: the same but for white space. EmptyOrAbsent: neither "
+        "says anything. Anything else in these fields is a difference as ever.",
     )
     reason: Annotated[str, Text(500)] | None = Field(None, description="Why that is so.")
 

@@ -18,6 +18,7 @@ from eatool.domain.kinds import KINDS
 from eatool.legacy.tables import legacy_change
 from eatool.rollout.comparison import Comparison, Verdict, Versions, compare, snapshot
 from eatool.rollout.findings import Findings
+from eatool.rollout.ignoring import Ignored
 from eatool.rollout.ledger import Standing
 from eatool.rollout.phases import Phase
 from eatool.rollout.repair import Mended, Repair, Repaired
@@ -34,9 +35,6 @@ _PAGE: Final = 2_000
 _REWRITES: Final = 3
 #: Phases in which legacy table and registry are to agree.
 COMPARED: Final = frozenset({Phase.DUAL_WRITE, Phase.PROJECTION_ONLY, Phase.ASYNC_COMMANDS})
-
-#: snake_case fields of a kind that are left out, each with the name of the rule that says so.
-Ignored = Mapping[str, str]
 
 
 @dataclass(slots=True)
@@ -62,7 +60,7 @@ class Verifier:
         repair: brings sides together.
         findings: what is found is kept there.
         namespace: the one whose entities have legacy rows.
-        ignored: fields left out, by aggregate type.
+        ignored: rules that excuse differences, by aggregate type.
         grace: seconds between first and second look.
 
     """

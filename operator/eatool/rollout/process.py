@@ -19,11 +19,12 @@ from eatool.rollout.feed import DEFERRED, FollowedByPhase
 from eatool.rollout.findings import Findings
 from eatool.rollout.followed import FollowedKinds
 from eatool.rollout.gate import Gate
+from eatool.rollout.ignoring import Ignored
 from eatool.rollout.lease import SqlLease
 from eatool.rollout.ledger import Standing
 from eatool.rollout.ledger_sql import SqlLedger
 from eatool.rollout.measuring import Figures
-from eatool.rollout.parity import COMPARED, Ignored, Verifier
+from eatool.rollout.parity import COMPARED, Verifier
 from eatool.rollout.proofs import Proofs
 from eatool.rollout.registry import PhasedRegistry
 from eatool.rollout.repair import Repair
@@ -100,7 +101,7 @@ class RolloutProcess:
             queue=self.queue,
             namespace=namespace,
         )
-        #: Fields that parity leaves out, by aggregate type; changed by whoever decides.
+        #: Rules that excuse differences, by aggregate type; changed by whoever decides.
         self.ignored: dict[str, Ignored] = {}
         #: Seconds in which every row is compared once, likewise.
         self.sweeps: dict[str, float] = {}

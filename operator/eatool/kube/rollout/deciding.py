@@ -24,6 +24,7 @@ from eatool.rollout.actions import Action, DropLegacyTable, carry_out
 from eatool.rollout.criteria import evaluate
 from eatool.rollout.declared import EventSourcingRolloutSpec, duration
 from eatool.rollout.findings import Parity
+from eatool.rollout.ignoring import rules_of
 from eatool.rollout.ledger import Cause, LedgerRefused, Standing, Trigger
 from eatool.rollout.looking import Seen
 from eatool.rollout.machine import Decision, decide
@@ -122,7 +123,7 @@ class Decider:
     def _look(
         self, kind: EntityKind, spec: EventSourcingRolloutSpec, standing: Standing, body: Body
     ) -> Looked:
-        self._process.ignored[kind.aggregate_type] = ignored_fields(kind, spec)
+        self._process.ignored[kind.aggregate_type] = rules_of(kind, spec)
         if spec.parity is not None and spec.parity.sweep_interval is not None:
             interval = duration(spec.parity.sweep_interval).total_seconds()
             self._process.sweeps[kind.aggregate_type] = interval
@@ -238,18 +239,6 @@ def why_not_adopted(engine: Engine, kind: EntityKind) -> str | None:
     if why is not None:
         return f"{why}: add it, then run: {command}"
     return f"table {kind.table} is not adopted; run: {command}"
-
-
-def ignored_fields(kind: EntityKind, spec: EventSourcingRolloutSpec) -> Mapping[str, str]:
-    """Rule by snake_case field, of rules that leave a field out whatever it says."""
-    rules = spec.parity.ignored if spec.parity else ()
-    names = {info.alias or name: name for name, info in kind.spec.model_fields.items()}
-    return {
-        names.get(field, field): rule.name
-        for rule in rules
-        if rule.when in (None, "Always")
-        for field in rule.fields
-    }
 
 
 def _written(body: Mapping[str, Any]) -> RolloutStatus | None:

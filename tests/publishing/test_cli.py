@@ -159,14 +159,3 @@ def test_names_are_never_cut(empty: str, monkeypatch: pytest.MonkeyPatch) -> Non
     assert shown.count("a") >= 100
     assert "┃" in shown
     assert "…" not in shown
-
-
-def test_without_a_store_the_variable_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.delenv("EATOOL_STORE_URL", raising=False)
-    assert "EATOOL_STORE_URL" in invoke("status").output
-
-
-def test_a_missing_file_is_not_created(tmp_path: Path) -> None:
-    file = tmp_path / "typo.db"
-    assert "there is no file" in invoke("status", "--store", f"sqlite:///{file}").output
-    assert not file.exists()

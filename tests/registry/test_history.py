@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import json
 from datetime import datetime, timedelta
-from pathlib import Path
 
 import pytest
 from click.testing import CliRunner, Result
@@ -109,18 +108,3 @@ def test_unknown_kind_names_the_legal_ones(sqlite_url: str) -> None:
     result = CliRunner().invoke(get, ["pods", "--store", sqlite_url])
     assert result.exit_code == 2
     assert "applications" in result.output
-
-
-def test_a_store_that_is_none_ends_with_one_line(sqlite_url: str) -> None:
-    runner = CliRunner()
-    file = Path(sqlite_url.removeprefix("sqlite:///"))
-    mistyped = runner.invoke(get, ["applications", "--store", sqlite_url])
-    assert mistyped.exit_code == 2
-    assert f"there is no {file}" in mistyped.output
-    assert not file.exists()
-    file.touch()
-    empty = runner.invoke(get, ["applications", "--store", sqlite_url])
-    assert empty.exit_code == 1
-    assert "eatool store migrate" in empty.output
-    wrong = runner.invoke(get, ["applications", "--store", "mysql://db"])
-    assert wrong.exit_code == 2

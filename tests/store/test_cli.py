@@ -20,10 +20,13 @@ def runner() -> CliRunner:
 
 
 def test_a_log_from_nothing_to_verified(runner: CliRunner, tmp_path: Path) -> None:
-    options = ["--store", f"sqlite:///{tmp_path / 'log.db'}"]
+    file = tmp_path / "log.db"
+    file.touch()
+    options = ["--store", f"sqlite:///{file}"]
     before = runner.invoke(store, ["info", *options])
     assert before.exit_code == 0
-    assert "position:    -" in before.stdout
+    assert ["Position", "-"] in map(str.split, before.stdout.splitlines())
+    file.unlink()
     assert "schema at" in runner.invoke(store, ["migrate", *options]).stdout
     facts = json.loads(runner.invoke(store, ["info", *options, "--output", "json"]).stdout)
     assert (facts["position"], facts["at_head"]) == (0, True)
@@ -74,8 +77,6 @@ def test_heads_that_disagree(
 @pytest.mark.parametrize(
     ("arguments", "code"),
     [
-        (["chain", "--store", "mysql://x/y"], 2),
-        (["chain", "--store", "nonsense"], 2),
         (["chain", "--store", "postgresql://x@127.0.0.1:1/y"], 1),
         (["ordering", "--store", "sqlite:///x.db", "--follow", "1", "--to", "3"], 2),
     ],

@@ -134,6 +134,16 @@ def test_a_missing_schema_says_what_to_do(tmp_path: Path, postgres_url: str) -> 
         store.close()
 
 
+def test_a_schema_that_is_too_old_says_what_to_do(url: str) -> None:
+    store = SqlEventStore(open_engine(url))
+    with store.engine.begin() as connection:
+        connection.exec_driver_sql("ALTER TABLE event RENAME COLUMN metadata TO meta")
+    for attempt in (store.read_all, lambda: store.append(append("a", 0))):
+        with pytest.raises(StoreUnavailable, match="too old, run `eatool store migrate`"):
+            attempt()
+    store.close()
+
+
 def test_a_failing_projection_takes_only_its_own_transaction(url: str) -> None:
     store = SqlEventStore(open_engine(url), projections=[Picky()])
     names = ["a", "b", "bad", "c", "d"]

@@ -2,17 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 import click
-from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
-from rich.table import Column, Table
 from sqlalchemy import Engine
-from sqlalchemy.exc import SQLAlchemyError
 
 from eatool.domain.kind import EntityKind
 from eatool.domain.kinds import KINDS
@@ -24,20 +18,17 @@ from eatool.legacy.manifests import write_manifests
 from eatool.legacy.report import Report, counts, reasons, save
 from eatool.legacy.rows import name_complaint
 from eatool.legacy.source import RowSource
-from eatool.registry.change import ActorType, Provenance, Source, Trust
-from eatool.registry.cli import (
+from eatool.registry.command_line import (
     KindName,
-    os_user,
-    output_option,
-    plain_errors,
-    store_option,
-    to_json,
+    actor_option,
+    declared,
+    reason_option,
     with_registry,
 )
-from eatool.registry.opening import OpenRegistry, lacks_file
-from eatool.store.sql.engine import open_engine
+from eatool.registry.opening import OpenRegistry
+from eatool.store.command_line import opened_engine, store_option
 from eatool.store.sql.migrate import upgrade
-from eatool.terminal import show
+from eatool.terminal import output_option, progress_bar, show_json, show_rows, show_table
 
 
 def _a_name(_context: click.Context, _option: click.Parameter, value: str) -> str:
@@ -47,11 +38,12 @@ def _a_name(_context: click.Context, _option: click.Parameter, value: str) -> st
     return value
 
 
-_namespace = click.option(
+namespace_option = click.option(
     "--namespace",
     "-n",
     callback=_a_name,
     envvar="EATOOL_LEGACY_NAMESPACE",
+    show_envvar=True,
     default="default",
     show_default=True,
     help="The namespace whose entities the registry holds.",
@@ -74,13 +66,16 @@ def adopt(url: str, kinds: tuple[EntityKind, ...]) -> None:
 
     No value is changed. Safe to repeat; without --kind, every table that is there.
     """
-    with _opened(url) as engine:
+    with opened_engine(url) as engine:
         upgrade(engine)
         there = _there(engine, kinds)
         problems = RowSource(engine).problems(there, adopted=False)
         if problems:
             raise click.ClickException("\n".join(problems))
-        new = adoption.adopt(engine, there)
+        try:
+            new = adoption.adopt(engine, there)
+        except adoption.NotAdoptable as why:
+            raise click.ClickException(str(why)) from None
     for kind in there:
         click.echo(f"{kind.table} {'adopted' if kind in new else 'is adopted already'}")
 
@@ -90,14 +85,14 @@ def adopt(url: str, kinds: tuple[EntityKind, ...]) -> None:
 @_kinds
 def release(url: str, kinds: tuple[EntityKind, ...]) -> None:
     """Take the triggers away again. The columns stay, they hold data."""
-    with _opened(url) as engine:
+    with opened_engine(url) as engine:
         for kind in adoption.release(engine, kinds or KINDS.values()):
             click.echo(f"{kind.table} released")
 
 
 @legacy.command("import")
 @store_option
-@_namespace
+@namespace_option
 @_kinds
 @click.option(
     "--report",
@@ -106,8 +101,8 @@ def release(url: str, kinds: tuple[EntityKind, ...]) -> None:
     help="Write every refused row to this .csv or .json file.",
 )
 @click.option("--dry-run", is_flag=True, help="Decide everything, record nothing, adopt nothing.")
-@click.option("--actor", help="Who asks; default the user of the operating system.")
-@click.option("--reason", help="Why; quoted in the events.")
+@actor_option
+@reason_option
 @output_option
 def import_(
     *,
@@ -116,7 +111,7 @@ def import_(
     kinds: tuple[EntityKind, ...],
     file: Path | None,
     dry_run: bool,
-    actor: str | None,
+    actor: str,
     reason: str | None,
     output: str,
 ) -> None:
@@ -127,14 +122,7 @@ def import_(
     """
     if file is not None and file.suffix not in {".csv", ".json"}:
         raise click.UsageError("--report: must be a .csv or a .json file")
-    told = Provenance(
-        actor=actor or os_user(),
-        actor_type=ActorType.USER,
-        trust=Trust.DECLARED,
-        source=Source.IMPORT,
-        reason=reason,
-    )
-    with _opened(url) as engine:
+    with opened_engine(url) as engine:
         source, there = RowSource(engine), _there(engine, kinds)
         problems = source.problems(there, adopted=not dry_run)
         if problems:
@@ -146,18 +134,18 @@ def import_(
 
         async def run(opened: OpenRegistry) -> Report:
             notes = Bookkeeping(engine, namespace)
-            with _bar("importing", total, shown=output == "text") as progress:
+            with progress_bar("importing", total) as move:
                 run = Import(
                     Applying(opened.registry, opened.entities),
                     source,
                     Rehearsed(notes) if dry_run else notes,
                     namespace,
-                    told,
-                    progress,
+                    declared(actor, reason),
+                    lambda rows: move(advance=rows),
                 )
                 return await run.run(there)
 
-        report = with_registry(url, run, migrate=not dry_run, dry_run=dry_run)
+        report = with_registry(url, run, dry_run=dry_run)
     if file is not None:
         save(report, file)
     _tell(report, output, dry_run=dry_run, file=file)
@@ -167,7 +155,7 @@ def import_(
 
 @legacy.command()
 @store_option
-@_namespace
+@namespace_option
 @_kinds
 @click.option(
     "--out",
@@ -176,88 +164,70 @@ def import_(
     help="Directory for the files; made if need be.",
 )
 @click.option("--only-imported", is_flag=True, help="Leave out what no import has recorded.")
+@output_option
 def manifests(
-    url: str, namespace: str, kinds: tuple[EntityKind, ...], out: Path, *, only_imported: bool
+    url: str,
+    namespace: str,
+    kinds: tuple[EntityKind, ...],
+    out: Path,
+    *,
+    only_imported: bool,
+    output: str,
 ) -> None:
     """Write a custom resource for every row, ready for kubectl apply or a GitOps repository."""
-    with _opened(url) as engine:
+    with opened_engine(url) as engine:
         source, there = RowSource(engine), _there(engine, kinds)
         problems = source.problems(there, adopted=False)
         if problems:
             raise click.UsageError("\n".join(problems))
         only = Bookkeeping(engine, namespace).of if only_imported else None
-        shown = Table("Directory", *(Column(each, justify="right") for each in _WRITTEN))
-        with _bar("writing", sum(map(source.count, there)), shown=True) as progress:
-            for each in write_manifests(
-                source, there, out, namespace=namespace, only=only, progress=progress
-            ):
-                numbers = (each.files, each.canonicalised, each.skipped)
-                shown.add_row(f"{out / each.directory}", *map(str, numbers))
-    show(shown)
-
-
-_WRITTEN = ("Files", "With corrected values", "Rows left out")
+        with progress_bar("writing", sum(map(source.count, there))) as move:
+            written = write_manifests(
+                source,
+                there,
+                out,
+                namespace=namespace,
+                only=only,
+                progress=lambda rows: move(advance=rows),
+            )
+            rows = [
+                {
+                    "directory": f"{out / each.directory}",
+                    "files": each.files,
+                    "with_corrected_values": each.canonicalised,
+                    "rows_left_out": each.skipped,
+                }
+                for each in written
+            ]
+    show_rows(rows, output, "directory", "files", "with_corrected_values", "rows_left_out")
 
 
 @legacy.command()
 @store_option
-@_namespace
+@namespace_option
 @output_option
 def status(url: str, namespace: str, output: str) -> None:
     """Show how far each table has been taken over.
 
     Pending are the keys of rows that were written since they were last looked at.
     """
-    with _opened(url) as engine:
+    with opened_engine(url) as engine:
         source = RowSource(engine)
         there = source.present(KINDS.values())
         adopted = adoption.adopted_kinds(engine, there)
         standings = Bookkeeping(engine, namespace).standings(KINDS.values())
-        rows: list[dict[str, Any]] = []
-        for kind in KINDS.values():
-            standing = standings[kind.aggregate_type]
-            rows.append(
-                {
-                    "table": kind.table,
-                    "rows": source.count(kind) if kind in there else None,
-                    "adopted": kind in adopted,
-                    "imported": standing.imported,
-                    "refused": standing.refused,
-                    "pending": standing.pending,
-                }
-            )
-    if output == "json":
-        click.echo(to_json(rows))
-        return
-    headings = (Column(each, justify="right") for each in ("Imported", "Refused", "Pending"))
-    shown = Table("Table", Column("Rows", justify="right"), "Adopted", *headings)
-    for row in rows:
-        there_ = row["rows"] is not None
-        shown.add_row(
-            row["table"],
-            str(row["rows"]) if there_ else "no table",
-            "yes" if row["adopted"] else "no",
-            *(str(row[name]) for name in ("imported", "refused", "pending")),
-        )
-    show(shown)
-
-
-@contextmanager
-def _opened(url: str) -> Iterator[Engine]:
-    """The database; trouble with it ends the command with one line."""
-    try:
-        engine = open_engine(url)
-    except (ValueError, SQLAlchemyError) as error:
-        raise click.UsageError(f"--store: {error}") from error
-    if lacks_file(engine):
-        raise click.UsageError(f"--store: there is no {engine.url.database}")
-    try:
-        with plain_errors():
-            yield engine
-    except adoption.NotAdoptable as why:
-        raise click.ClickException(str(why)) from None
-    finally:
-        engine.dispose()
+        rows = [
+            {
+                "table": kind.table,
+                "rows": source.count(kind) if kind in there else None,
+                "adopted": kind in adopted,
+                "imported": standings[kind.aggregate_type].imported,
+                "refused": standings[kind.aggregate_type].refused,
+                "pending": standings[kind.aggregate_type].pending,
+            }
+            for kind in KINDS.values()
+        ]
+    show_rows(rows, output, "table", "rows", "adopted", "imported", "refused", "pending")
 
 
 def _there(engine: Engine, kinds: Sequence[EntityKind]) -> list[EntityKind]:
@@ -271,22 +241,12 @@ def _there(engine: Engine, kinds: Sequence[EntityKind]) -> list[EntityKind]:
 
 def _tell(report: Report, output: str, *, dry_run: bool, file: Path | None) -> None:
     if output == "json":
-        click.echo(to_json(report.as_json()))
+        show_json(report.as_json())
         return
-    show(counts(report, dry_run=dry_run))
+    show_table(counts(report, dry_run=dry_run))
     if canonicalised := report.total("canonicalised"):
         click.echo(f"{canonicalised} rows are recorded in a tidier form than they are written in")
     if report.complaints:
-        show(reasons(report))
+        show_table(reasons(report))
         where = f"every refused row is in {file}" if file else "--report FILE lists every row"
         click.echo(f"{report.total('refused')} rows refused; {where}")
-
-
-@contextmanager
-def _bar(title: str, total: int, *, shown: bool) -> Iterator[Callable[[int], None]]:
-    console = Console(stderr=True)
-    columns = (TextColumn(title), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-    hidden = not (shown and console.is_terminal)
-    with Progress(*columns, console=console, transient=True, disable=hidden) as bar:
-        task = bar.add_task(title, total=total)
-        yield lambda rows: bar.advance(task, rows)

@@ -10,7 +10,6 @@ from tempfile import TemporaryDirectory
 
 import click
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
 from eatool.manifests.apply import Result, apply_manifests, delete_manifests
 from eatool.manifests.loader import ManifestsInvalid, load
@@ -20,21 +19,15 @@ from eatool.publishing.assembly import assemble
 from eatool.publishing.broker_url import BrokerUrlError, parse_broker_url
 from eatool.publishing.destination import Destination
 from eatool.publishing.problems import SpecProblem
-from eatool.registry.change import ActorType, Provenance, Source, Trust
-from eatool.registry.cli import (
-    os_user,
-    output_option,
-    store_option,
-    to_json,
-    with_registry,
-)
+from eatool.registry.command_line import actor_option, declared, reason_option, with_registry
 from eatool.registry.opening import OpenRegistry
 from eatool.rollout.feed import InlineByPhase
 from eatool.rollout.ledger_sql import SqlLedger
 from eatool.rollout.taking_part import taking_part
 from eatool.rollout.view import LateView
 from eatool.settings import Settings, pod_identity
-from eatool.terminal import show
+from eatool.store.command_line import store_option
+from eatool.terminal import output_option, progress_bar, show_json, show_table
 
 #: Key of the checkpoints of ``--broker``; an EventBroker of this name goes on where it ended.
 DESTINATION = "default"
@@ -57,8 +50,8 @@ DESTINATION = "default"
 )
 @click.option("--delete", "deleting", is_flag=True, help="Delete what the manifests name.")
 @click.option("--dry-run", is_flag=True, help="Decide everything, record nothing.")
-@click.option("--actor", help="Who asks; default the user of the operating system.")
-@click.option("--reason", help="Why; quoted in the events.")
+@actor_option
+@reason_option
 @click.option("--publish", is_flag=True, help="Wait until the broker has every event.")
 @click.option(
     "--broker",
@@ -83,7 +76,7 @@ def apply(
     namespace: str,
     deleting: bool,
     dry_run: bool,
-    actor: str | None,
+    actor: str,
     reason: str | None,
     publish: bool,
     broker: str | None,
@@ -100,26 +93,19 @@ def apply(
     be read, nothing was applied; 3: recorded, but not published in time.
     """
     destination = _destination(broker) if publish else None
-    actor = actor or os_user()
     try:
         manifests = load(paths, namespace=namespace, recursive=recursive)
     except ManifestsInvalid as invalid:
         for error in invalid.errors:
             click.echo(str(error), err=True)
         raise SystemExit(2) from None
-    told = Provenance(
-        actor=actor,
-        actor_type=ActorType.USER,
-        trust=Trust.DECLARED,
-        source=Source.IMPORT,
-        reason=reason,
-    )
+    told = declared(actor, reason)
     act = delete_manifests if deleting else apply_manifests
 
     standings, legacy_namespace = LateView(), Settings().legacy_namespace
 
     async def run(opened: OpenRegistry) -> tuple[list[Result], Published | None]:
-        with _bar(len(manifests), shown=output == "text") as progress:
+        with _bar(len(manifests)) as progress:
             if dry_run:
                 results = await act(opened.registry, manifests, told, progress)
                 phases = await asyncio.to_thread(SqlLedger(opened.store).standings)
@@ -137,7 +123,6 @@ def apply(
     results, published = with_registry(
         url,
         run,
-        migrate=True,
         dry_run=dry_run,
         inline=lambda _engine: [InlineByPhase(standings, legacy_namespace)],
     )
@@ -176,28 +161,24 @@ def _words(published: Published) -> str:
 
 
 @contextmanager
-def _bar(total: int, *, shown: bool) -> Iterator[Callable[[Result], None]]:
-    """Progress on a terminal; retried manifests count once."""
-    console = Console(stderr=True)
-    columns = (TextColumn("applying"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
-    hidden = not (shown and console.is_terminal)
-    with Progress(*columns, console=console, transient=True, disable=hidden) as bar:
-        task = bar.add_task("", total=total)
-        seen = set()
+def _bar(total: int) -> Iterator[Callable[[Result], None]]:
+    """Retried manifests count once."""
+    seen = set()
+    with progress_bar("applying", total) as move:
 
         def progress(result: Result) -> None:
             seen.add(result.manifest.ref)
-            bar.update(task, completed=len(seen))
+            move(completed=len(seen))
 
         yield progress
 
 
 def _tell(results: Sequence[Result], output: str, *, dry_run: bool) -> None:
     if output == "json":
-        click.echo(to_json([as_json(result, dry_run=dry_run) for result in results]))
+        show_json([as_json(result, dry_run=dry_run) for result in results])
         return
     if Console().is_terminal:
-        show(table(results, dry_run=dry_run))
+        show_table(table(results, dry_run=dry_run))
     else:
         for result in results:
             for line in lines(result, dry_run=dry_run):

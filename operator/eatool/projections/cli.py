@@ -2,41 +2,24 @@
 
 from __future__ import annotations
 
-import sys
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from pathlib import Path
 from typing import Any
 
 import click
-import orjson
-from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, TextColumn
-from rich.progress import Progress as Bar
-from rich.table import Table
 
+from eatool.domain.kinds import upcast
 from eatool.projections import rebuild as rebuilding
 from eatool.projections.comparison import Difference
 from eatool.projections.rebuild import Report, TableReport
 from eatool.projections.shadow import Progress
 from eatool.projections.tables import READ_TABLES
-from eatool.store.port import StoreError
-from eatool.store.sql.engine import open_engine
-from eatool.store.sql.errors import Errors
-from eatool.store.sql.log import SqlEventStore
+from eatool.store.command_line import opened_store, store_option
+from eatool.terminal import output_option, progress_bar, show_json, show_rows
 
 #: Differing keys that are shown; all are counted.
 _SHOWN = 100
 
-_store = click.option(
-    "--store",
-    "url",
-    envvar="EATOOL_STORE_URL",
-    show_envvar=True,
-    required=True,
-    metavar="URL",
-    help="sqlite:///path or postgresql://user@host/database.",
-)
 _kind = click.option(
     "--kind",
     "kinds",
@@ -44,9 +27,6 @@ _kind = click.option(
     type=click.Choice(sorted(READ_TABLES)),
     help="Only this one; may be given more than once.",
 )
-_output = click.option("--output", "-o", type=click.Choice(["table", "json"]), default="table")
-
-_Work = Callable[[SqlEventStore, Collection[str] | None, Progress], Report]
 
 
 @click.group()
@@ -55,97 +35,55 @@ def projections() -> None:
 
 
 @projections.command()
-@_store
+@store_option
 @_kind
-@_output
+@output_option
 def verify(url: str, kinds: tuple[str, ...], output: str) -> None:
     """Rebuild from the first event on, beside the read tables, and compare; change nothing.
 
     Exit code 1 when they differ.
     """
-    report = _run(url, kinds, lambda log, which, told: rebuilding.verify(log, which, progress=told))
-    _tell(report, output)
+    _run(rebuilding.verify, url, kinds, output)
 
 
 @projections.command()
-@_store
+@store_option
 @_kind
-@_output
+@output_option
 def rebuild(url: str, kinds: tuple[str, ...], output: str) -> None:
     """Verify, and replace every row that differs, in one transaction; appends go on.
 
     Exit code 1 when something still differs in the end.
     """
-    report = _run(
-        url, kinds, lambda log, which, told: rebuilding.rebuild(log, which, progress=told)
-    )
-    _tell(report, output)
+    _run(rebuilding.rebuild, url, kinds, output)
 
 
-def _run(url: str, kinds: tuple[str, ...], work: _Work) -> Report:
-    with _opened(url) as store, _bar() as progress:
-        return work(store, kinds or None, progress)
-
-
-@contextmanager
-def _opened(url: str) -> Iterator[SqlEventStore]:
-    """The store at a URL; database trouble ends the command with one line."""
-    try:
-        engine = open_engine(url)
-    except Exception as error:
-        raise click.UsageError(f"--store: {error}") from error
-    file = engine.url.database
-    if engine.dialect.name == "sqlite" and file and not Path(file).exists():
-        raise click.ClickException(f"--store: there is no file {file}")
-    store = SqlEventStore(engine)
-    errors = Errors(engine)
-    try:
-        yield store
-    except StoreError as error:
-        raise click.ClickException(str(error)) from error
-    except errors.types as error:
-        raise click.ClickException(str(errors.translate(error))) from error
-    finally:
-        store.close()
-
-
-@contextmanager
-def _bar() -> Iterator[Progress]:
-    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn())
-    with Bar(*columns, console=Console(stderr=True), transient=True) as bar:
-        task = bar.add_task("", total=None)
-        yield lambda what, done, total: bar.update(
-            task, description=what, completed=done, total=total
-        )
-
-
-def _tell(report: Report, output: str) -> None:
+def _run(work: Callable[..., Report], url: str, kinds: tuple[str, ...], output: str) -> None:
+    with opened_store(url) as store, _bar() as progress:
+        report = work(store, kinds or None, upcast=upcast, progress=progress)
     if output == "json":
-        sys.stdout.buffer.write(
-            orjson.dumps(_facts(report), option=orjson.OPT_INDENT_2, default=str) + b"\n"
-        )
+        show_json(_facts(report))
     else:
         _print(report)
     if not report.sound:
         raise SystemExit(1)
 
 
+@contextmanager
+def _bar() -> Iterator[Progress]:
+    with progress_bar() as move:
+        yield lambda what, done, total: move(description=what, completed=done, total=total)
+
+
 def _print(report: Report) -> None:
-    console = Console(markup=False, highlight=False)
-    left = {table.aggregate_type: len(table.differences) for table in report.tables}
-    table = Table("table", "position", "rows", "chunks", "differing", "left")
-    for each in report.found:
-        table.add_row(
-            each.table, str(each.position), str(each.counts.rows), str(each.counts.chunks),
-            str(len(each.differences)), str(left[each.aggregate_type]),
-        )  # fmt: skip
-    console.print(table)
+    tables = _facts(report)["tables"]
+    show_rows(tables, "table", "table", "position", "rows", "chunks", "differing", "left")
     found = [(each, difference) for each in report.found for difference in each.differences]
     for each, difference in found[:_SHOWN]:
-        console.print(f"{_entity(each, difference)}: {_what(difference)}", soft_wrap=True)
+        click.echo(f"{_entity(each, difference)}: {_what(difference)}")
     if len(found) > _SHOWN:
-        console.print(f"... and {len(found) - _SHOWN} more")
-    console.print(
+        click.echo(f"... and {len(found) - _SHOWN} more")
+    click.echo(
         f"{report.events} events in {report.seconds:.1f} s, of which comparing "
         f"{report.comparing:.1f} s; {report.healed} rows healed"
     )

@@ -2,36 +2,21 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import asdict
 from datetime import UTC, datetime
-from pathlib import Path
 from typing import Any
 
 import click
-import orjson
-from rich.table import Column, Table
 
 from eatool.publishing.checkpoints_sql import SqlCheckpoints
 from eatool.publishing.destination import REPLAY_PREFIX
 from eatool.publishing.lag import LagReader
-from eatool.store.port import StoreError
-from eatool.store.sql.engine import open_engine
-from eatool.store.sql.errors import Errors
+from eatool.store.command_line import opened_store, store_option
 from eatool.store.sql.log import SqlEventStore
-from eatool.terminal import show
+from eatool.terminal import output_option, show_rows
 
-_store = click.option(
-    "--store",
-    "url",
-    envvar="EATOOL_STORE_URL",
-    show_envvar=True,
-    required=True,
-    metavar="URL",
-    help="sqlite:///path or postgresql://user@host/database.",
-)
 _NAMES = "EventBroker, replay/NAME, or default for `eatool apply`; "
 _destination = click.option(
     "--destination", metavar="NAME", help=f"{_NAMES}needed when there are several."
@@ -39,7 +24,6 @@ _destination = click.option(
 _any_destination = click.option(
     "--destination", metavar="NAME", help=f"{_NAMES}all when not given."
 )
-_output = click.option("--output", "-o", type=click.Choice(["table", "json"]), default="table")
 
 
 @click.group()
@@ -48,8 +32,8 @@ def relay() -> None:
 
 
 @relay.command()
-@_store
-@_output
+@store_option
+@output_option
 def status(url: str, output: str) -> None:
     """Show how far each destination has got.
 
@@ -62,16 +46,16 @@ def status(url: str, output: str) -> None:
     if not rows and output == "table":
         click.echo("no destinations yet")
         return
-    _show(
+    show_rows(
         rows, output,
         "destination", "position", "head", "lag_events", "behind_seconds", "owners", "parked",
     )  # fmt: skip
 
 
 @relay.command()
-@_store
+@store_option
 @_any_destination
-@_output
+@output_option
 def parked(url: str, destination: str | None, output: str) -> None:
     """List streams that are passed over, and why."""
     with _opened(url) as (_, checkpoints):
@@ -87,7 +71,7 @@ def parked(url: str, destination: str | None, output: str) -> None:
         where = f" for destination {destination}" if destination else ""
         click.echo(f"nothing is parked{where}" if names else "no destinations yet")
         return
-    _show(
+    show_rows(
         rows, output, "destination", "stream_id", "first_position", "attempts", "parked_at",
         "resend_requested", "reason",
     )  # fmt: skip
@@ -95,7 +79,7 @@ def parked(url: str, destination: str | None, output: str) -> None:
 
 @relay.command()
 @click.argument("stream")
-@_store
+@store_option
 @_destination
 def unpark(stream: str, url: str, destination: str | None) -> None:
     """Send what was passed over of STREAM (type/namespace/name), then go on with it."""
@@ -108,7 +92,7 @@ def unpark(stream: str, url: str, destination: str | None) -> None:
 
 @relay.command()
 @click.argument("name")
-@_store
+@store_option
 @click.option("--yes", is_flag=True, help="Do not ask.")
 def forget(name: str, url: str, *, yes: bool) -> None:
     """Remove the checkpoint and the parked streams of destination NAME.
@@ -129,24 +113,8 @@ def forget(name: str, url: str, *, yes: bool) -> None:
 
 @contextmanager
 def _opened(url: str) -> Iterator[tuple[SqlEventStore, SqlCheckpoints]]:
-    """The log at a URL and its checkpoints; database trouble ends the command with one line."""
-    try:
-        engine = open_engine(url)
-    except Exception as error:
-        raise click.UsageError(f"--store: {error}") from error
-    file = engine.url.database
-    if engine.dialect.name == "sqlite" and file and not Path(file).exists():
-        raise click.ClickException(f"--store: there is no file {file}")
-    store = SqlEventStore(engine)
-    errors = Errors(engine)
-    try:
-        yield store, SqlCheckpoints(engine)
-    except StoreError as error:
-        raise click.ClickException(str(error)) from error
-    except errors.types as error:
-        raise click.ClickException(str(errors.translate(error))) from error
-    finally:
-        store.close()
+    with opened_store(url) as store:
+        yield store, SqlCheckpoints(store.engine)
 
 
 def _known(checkpoints: SqlCheckpoints, destination: str | None) -> str:
@@ -182,22 +150,3 @@ def _standing(reader: LagReader, checkpoints: SqlCheckpoints, name: str) -> dict
 
 def _age(time: datetime | None) -> float:
     return 0.0 if time is None else round(max(0.0, (datetime.now(UTC) - time).total_seconds()), 1)
-
-
-def _show(rows: list[dict[str, Any]], output: str, *columns: str) -> None:
-    if output == "json":
-        sys.stdout.buffer.write(orjson.dumps(rows, option=orjson.OPT_INDENT_2) + b"\n")
-        return
-    # Names are copied from here into the next command: folded where they do not fit, never cut.
-    table = Table(*(Column(column.replace("_", " "), overflow="fold") for column in columns))
-    for row in rows:
-        table.add_row(*(_text(row[column]) for column in columns))
-    show(table)
-
-
-def _text(value: object) -> str:
-    if value is None:
-        return "-"
-    if isinstance(value, datetime):
-        return value.isoformat(timespec="seconds").replace("+00:00", "Z")
-    return ", ".join(map(str, value)) if isinstance(value, list) else str(value)

@@ -23,7 +23,7 @@ from eatool.settings import Settings
 from eatool.store.appender import GroupCommit, Grouped
 from eatool.store.port import StoreUnavailable
 from eatool.store.projection_port import InlineProjection
-from eatool.store.sql.engine import open_engine
+from eatool.store.sql.engine import lacks_file, open_engine
 from eatool.store.sql.errors import Errors
 from eatool.store.sql.log import SqlEventStore
 from eatool.store.sql.migrate import current, head, upgrade
@@ -92,12 +92,6 @@ async def open_registry(
         store = SqlEventStore(engine, projections=inline(engine), upcast=upcast)
         async with _opened(store, policy, dry_run, around, committing) as opened:
             yield opened
-
-
-def lacks_file(engine: Engine) -> bool:
-    """Whether connecting would create the database: SQLite makes a file of any path it is given."""
-    database = engine.url.database
-    return engine.dialect.name == "sqlite" and bool(database) and not Path(str(database)).exists()
 
 
 def _prepared(engine: Engine, scratch: ExitStack, *, migrate: bool, dry_run: bool) -> Engine:

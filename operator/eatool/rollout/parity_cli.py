@@ -10,25 +10,16 @@ from rich.table import Table
 
 from eatool.domain.kind import EntityKind
 from eatool.domain.kinds import KINDS
-from eatool.registry.cli import KindName, output_option, store_option, to_json, with_registry
-from eatool.registry.opening import OpenRegistry
+from eatool.legacy.cli import namespace_option
+from eatool.registry.command_line import KindName
 from eatool.rollout.comparison import EXISTENCE, Comparison, compare, plain, snapshot
 from eatool.rollout.findings import Finding, Findings, Parity
 from eatool.rollout.ledger import Standing
 from eatool.rollout.ledger_sql import SqlLedger
-from eatool.terminal import show
+from eatool.store.command_line import opened_engine, opened_store, store_option
+from eatool.terminal import cell, output_option, show_json, show_table
 
 _SHOWN = 200
-
-_namespace = click.option(
-    "--namespace",
-    "-n",
-    envvar="EATOOL_LEGACY_NAMESPACE",
-    show_envvar=True,
-    default="default",
-    show_default=True,
-    help="The namespace whose entities the legacy registry holds.",
-)
 
 
 @click.group()
@@ -44,21 +35,18 @@ def status(*, url: str, output: str) -> None:
 
     Exit code 1 while a mismatch or an error is open.
     """
-
-    async def read(opened: OpenRegistry) -> list[tuple[Standing, Parity]]:
-        findings = Findings(opened.store.engine)
-        return [
+    with opened_store(url) as store:
+        findings = Findings(store.engine)
+        found = [
             (standing, findings.of(aggregate_type, epoch=standing.epoch, since=standing.since))
-            for aggregate_type, standing in sorted(SqlLedger(opened.store).standings().items())
+            for aggregate_type, standing in sorted(SqlLedger(store).standings().items())
         ]
-
-    found = with_registry(url, read)
     if output == "json":
-        click.echo(to_json([_status_json(standing, figures) for standing, figures in found]))
+        show_json([_status_json(standing, figures) for standing, figures in found])
     elif not found:
         click.echo("No kind is under rollout.")
     else:
-        show(_status_table(found))
+        show_table(_status_table(found))
     if any(figures.mismatches or figures.errors for _, figures in found):
         raise SystemExit(1)
 
@@ -67,7 +55,7 @@ def status(*, url: str, output: str) -> None:
 @click.argument("kind", type=KindName())
 @click.argument("key", required=False)
 @store_option
-@_namespace
+@namespace_option
 @output_option
 def show_(*, kind: EntityKind, key: str | None, url: str, namespace: str, output: str) -> None:
     """Show open findings of KIND; with KEY, both sides of that entity as they are now.
@@ -78,36 +66,31 @@ def show_(*, kind: EntityKind, key: str | None, url: str, namespace: str, output
         _show_key(kind, key, url, namespace, output)
         return
 
-    async def read(opened: OpenRegistry) -> list[Finding]:
-        return Findings(opened.store.engine).open(kind.aggregate_type, limit=_SHOWN)
-
-    found = with_registry(url, read)
+    with opened_engine(url) as engine:
+        found = Findings(engine).open(kind.aggregate_type, limit=_SHOWN)
     if output == "json":
-        click.echo(to_json([_finding_json(finding) for finding in found]))
+        show_json([_finding_json(finding) for finding in found])
     elif not found:
         click.echo(f"{kind.kind}: nothing found.")
     else:
-        table = Table("Name", "Verdict", "What", "First seen (UTC)", "Confirmed (UTC)")
+        table = Table("Name", "Verdict", "What", "First seen", "Confirmed")
         for finding in found:
             what = "\n".join(finding.fields) + (f" ({finding.rule})" if finding.rule else "")
             first, confirmed = finding.first_seen, finding.confirmed_at
-            table.add_row(finding.id, finding.verdict, what, _time(first), _time(confirmed))
-        show(table)
+            table.add_row(finding.id, finding.verdict, what, cell(first), cell(confirmed))
+        show_table(table)
     if found:
         raise SystemExit(1)
 
 
 def _show_key(kind: EntityKind, key: str, url: str, namespace: str, output: str) -> None:
-    async def read(opened: OpenRegistry) -> Comparison:
-        with snapshot(opened.store.engine) as connection:
-            return compare(connection, kind, namespace, [key], {})[key]
-
-    compared = with_registry(url, read)
+    with opened_engine(url) as engine, snapshot(engine) as connection:
+        compared = compare(connection, kind, namespace, [key], {})[key]
     sides = _sides(compared)
     if output == "json":
         errors = [str(error) for error in compared.errors]
         told = {"id": key, "same": compared.same, "differing": sides, "errors": errors}
-        click.echo(to_json({**told, "behind": compared.behind}))
+        show_json({**told, "behind": compared.behind})
     elif compared.same:
         there = "both sides agree" if compared.legacy is not None else "on neither side"
         click.echo(f"{kind.kind} {key}: {there}.")
@@ -118,7 +101,7 @@ def _show_key(kind: EntityKind, key: str, url: str, namespace: str, output: str)
         for name, values in sides.items():
             table.add_row(name, str(values["legacy"]), str(values["registry"]))
         if sides:
-            show(table)
+            show_table(table)
         if compared.behind:
             click.echo("The tables have yet to follow the log.")
     if not compared.same:
@@ -140,7 +123,7 @@ def _sides(compared: Comparison) -> dict[str, dict[str, Any]]:
 def _status_table(found: list[tuple[Standing, Parity]]) -> Table:
     table = Table(
         "Kind", "Phase", "Rows", "Compared", "Waiting", "Mismatches", "In this phase", "Ignored",
-        "Errors", "Last sweep (UTC)",
+        "Errors", "Last sweep",
     )  # fmt: skip
     for standing, figures in found:
         table.add_row(
@@ -153,7 +136,7 @@ def _status_table(found: list[tuple[Standing, Parity]]) -> Table:
             str(figures.confirmed),
             str(figures.ignored),
             str(figures.errors),
-            _time(figures.swept_at),
+            cell(figures.swept_at),
         )
     return table
 
@@ -184,7 +167,3 @@ def _finding_json(finding: Finding) -> dict[str, Any]:
         "last_seen": finding.last_seen,
         "confirmed_at": finding.confirmed_at,
     }
-
-
-def _time(at: Any) -> str:
-    return "-" if at is None else at.strftime("%Y-%m-%d %H:%M:%S")

@@ -8,36 +8,14 @@ from contextlib import contextmanager
 from typing import Any
 
 import click
-import orjson
-from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-from eatool.store.port import StoreError
+from eatool.store.command_line import opened_engine, opened_store, store_option
 from eatool.store.sql import migrate as migrations
-from eatool.store.sql.engine import open_engine
-from eatool.store.sql.errors import Errors
 from eatool.store.sql.heads import disagreements
-from eatool.store.sql.log import SqlEventStore
 from eatool.store.verify import Report, verify_chain, verify_ordering
+from eatool.terminal import output_option, progress_bar, show_facts, show_json
 
 _Command = Callable[..., Any]
-
-
-def _store_option(command: _Command) -> _Command:
-    return click.option(
-        "--store",
-        "url",
-        envvar="EATOOL_STORE_URL",
-        required=True,
-        metavar="URL",
-        help="sqlite:///path or postgresql://user@host/database.",
-    )(command)
-
-
-def _output_option(command: _Command) -> _Command:
-    return click.option(
-        "--output", type=click.Choice(["text", "json"]), default="text", show_default=True
-    )(command)
 
 
 def _range_options(command: _Command) -> _Command:
@@ -48,45 +26,26 @@ def _range_options(command: _Command) -> _Command:
     return first(last(command))
 
 
-@contextmanager
-def _opened(url: str) -> Iterator[SqlEventStore]:
-    """The store at a URL; database trouble ends the command with one line."""
-    try:
-        engine = open_engine(url)
-    except Exception as error:
-        raise click.UsageError(f"--store: {error}") from error
-    store = SqlEventStore(engine)
-    errors = Errors(engine)
-    try:
-        yield store
-    except StoreError as error:
-        raise click.ClickException(str(error)) from error
-    except errors.types as error:
-        raise click.ClickException(str(errors.translate(error))) from error
-    finally:
-        store.close()
-
-
 @click.group()
 def store() -> None:
     """The event log's database."""
 
 
 @store.command()
-@_store_option
+@store_option
 def migrate(url: str) -> None:
     """Create or upgrade the schema; safe to run from several places at once."""
-    with _opened(url) as log:
-        migrations.upgrade(log.engine)
-        click.echo(f"schema at {', '.join(sorted(migrations.current(log.engine)))}")
+    with opened_engine(url, missing_ok=True) as engine:
+        migrations.upgrade(engine)
+        click.echo(f"schema at {', '.join(sorted(migrations.current(engine)))}")
 
 
 @store.command()
-@_store_option
-@_output_option
+@store_option
+@output_option
 def info(url: str, output: str) -> None:
     """Schema revision and the end of the log."""
-    with _opened(url) as log:
+    with opened_store(url) as log:
         current = migrations.current(log.engine)
         head = log.head() if current else None
     facts = {
@@ -94,15 +53,10 @@ def info(url: str, output: str) -> None:
         "schema": sorted(current),
         "at_head": current == migrations.head(),
         "position": head.position if head else None,
-        "recorded_at": head.recorded_at.isoformat() if head and head.recorded_at else None,
+        "recorded_at": head.recorded_at if head else None,
         "hash": head.hash.hex() if head else None,
     }
-    if output == "json":
-        click.echo(orjson.dumps(facts))
-        return
-    for name, value in facts.items():
-        shown = ", ".join(value) if isinstance(value, list) else value
-        click.echo(f"{name + ':':13}{shown if shown not in {None, ''} else '-'}")
+    (show_json if output == "json" else show_facts)(facts)
 
 
 @click.group()
@@ -111,18 +65,18 @@ def verify() -> None:
 
 
 @verify.command()
-@_store_option
+@store_option
 @_range_options
-@_output_option
+@output_option
 def chain(url: str, first: int, last: int | None, output: str) -> None:
     """Recompute the hash of every event."""
-    with _opened(url) as log, _bar("verifying the chain") as progress:
+    with opened_store(url) as log, _bar("verifying the chain") as progress:
         report = verify_chain(log, first=first, last=last, progress=progress)
     _tell(report, output)
 
 
 @verify.command()
-@_store_option
+@store_option
 @_range_options
 @click.option(
     "--follow",
@@ -131,27 +85,27 @@ def chain(url: str, first: int, last: int | None, output: str) -> None:
     metavar="SECONDS",
     help="Then tail the log beside its writers for so long.",
 )
-@_output_option
+@output_option
 def ordering(url: str, first: int, last: int | None, follow: float, output: str) -> None:
     """Check that positions, versions and times have no gap and no step back."""
     if follow and last is not None:
         raise click.UsageError("--follow starts at the head: leave out --to")
-    with _opened(url) as log, _bar("verifying the order") as progress:
+    with opened_store(url) as log, _bar("verifying the order") as progress:
         report = verify_ordering(log, first=first, last=last, follow=follow, progress=progress)
     _tell(report, output)
 
 
 @verify.command()
-@_store_option
-@_output_option
+@store_option
+@output_option
 def heads(url: str, output: str) -> None:
     """Compare streams, unique keys and references with the log and with each other."""
-    with _opened(url) as log:
+    with opened_store(url) as log:
         position = log.head().position
         found = disagreements(log)
     if output == "json":
         broken = {rule: {"count": count, "first": names} for rule, (count, names) in found.items()}
-        click.echo(orjson.dumps({"sound": not found, "position": position, "broken": broken}))
+        show_json({"sound": not found, "position": position, "broken": broken})
     else:
         click.echo(f"streams, keys and references at position {position}")
         for rule, (count, names) in found.items():
@@ -162,15 +116,13 @@ def heads(url: str, output: str) -> None:
 
 @contextmanager
 def _bar(title: str) -> Iterator[Callable[[int, int], None]]:
-    columns = (TextColumn(title), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-    with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
-        task = bar.add_task(title, total=None)
-        yield lambda done, total: bar.update(task, completed=done, total=total)
+    with progress_bar(title) as move:
+        yield lambda done, total: move(completed=done, total=total)
 
 
 def _tell(report: Report, output: str) -> None:
     if output == "json":
-        click.echo(orjson.dumps({"sound": report.sound, **dataclasses.asdict(report)}))
+        show_json({"sound": report.sound, **dataclasses.asdict(report)})
     else:
         click.echo(
             f"{report.events} events of {report.streams} streams, positions {report.first} to "

@@ -3,27 +3,25 @@
 from __future__ import annotations
 
 import asyncio
-import sys
 from collections.abc import Awaitable, Callable
 from typing import Any, Final, TypeVar
 
 import click
-import orjson
 from kubernetes.config.config_exception import ConfigException
 from rich.console import Console
 from rich.markup import escape
 from rich.table import Column, Table
+from rich.text import Text
 
 from eatool.kube.credentials import api_client
 from eatool.kube.requests import ApiUnavailable, NotServed
 from eatool.kube.rollout.api import RolloutApi
 from eatool.kube.rollout.resource import APPROVE, annotations_of
 from eatool.kube.rollout.telling import BULLETS, STYLES, next_step, sentence
-from eatool.registry.cli import KindName, output_option, store_option
+from eatool.registry.command_line import KindName
 from eatool.rollout.ledger_sql import SqlLedger
-from eatool.store.port import StoreError
-from eatool.store.sql.engine import open_engine
-from eatool.store.sql.log import SqlEventStore
+from eatool.store.command_line import opened_store, store_option
+from eatool.terminal import cell, output_option, show_json, show_table
 
 _T = TypeVar("_T")
 Body = dict[str, Any]
@@ -51,15 +49,15 @@ def status(kind: Any, output: str) -> None:
         if not found:
             raise click.ClickException(f"{kind.kind} has no EventSourcingRollout")
     if output == "json":
-        _print_json(
+        show_json(
             [{"name": body["metadata"]["name"], **(body.get("status") or {})} for body in found]
         )
         return
     if not found:
         click.echo("No kind is under rollout: the event log is authoritative for all of them.")
         return
+    show_table(_overview(found))
     console = Console()
-    console.print(_overview(found))
     for body in found:
         _details(console, body)
 
@@ -70,15 +68,10 @@ def status(kind: Any, output: str) -> None:
 @output_option
 def history(kind: Any, url: str, output: str) -> None:
     """Show every transition of a kind that is kept, newest first, with its evidence."""
-    store = SqlEventStore(open_engine(url))
-    try:
+    with opened_store(url) as store:
         records = SqlLedger(store).history(kind.aggregate_type)
-    except StoreError as error:
-        raise click.ClickException(str(error).splitlines()[0]) from error
-    finally:
-        store.close()
     if output == "json":
-        _print_json(
+        show_json(
             [
                 {
                     "epoch": each.epoch,
@@ -107,14 +100,14 @@ def history(kind: Any, url: str, output: str) -> None:
         )
         table.add_row(
             str(each.epoch),
-            f"{each.finished_at:%Y-%m-%d %H:%M:%S}",
+            cell(each.finished_at),
             each.result,
             f"{each.source or 'nothing'} to {each.target}",
             each.cause.actor,
-            escape(each.cause.reason) + (f" ({each.cause.ticket})" if each.cause.ticket else ""),
-            escape(evidence),
+            each.cause.reason + (f" ({each.cause.ticket})" if each.cause.ticket else ""),
+            evidence,
         )
-    Console().print(table)
+    show_table(table)
 
 
 @rollout.command()
@@ -178,7 +171,7 @@ def _overview(found: list[Body]) -> Table:
             body["spec"]["entityKind"],
             told.get("phase", "-"),
             body["spec"]["targetPhase"],
-            f"[{STYLES.get(state, 'yellow')}]{state}[/]",
+            Text(state, style=STYLES.get(state, "yellow")),
             told.get("criteriaSummary", "-"),
             told.get("parity", "-"),
             told.get("soak", "-"),
@@ -222,7 +215,3 @@ def _with_api(act: Callable[[RolloutApi], Awaitable[_T]]) -> _T:
         raise click.ClickException("the cluster has no EventSourcingRollouts: no CRD") from error
     except (ApiUnavailable, ConfigException) as error:
         raise click.ClickException(str(error)) from error
-
-
-def _print_json(shown: object) -> None:
-    sys.stdout.buffer.write(orjson.dumps(shown, option=orjson.OPT_INDENT_2) + b"\n")

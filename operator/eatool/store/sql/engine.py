@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import sqlite3
 import time
+from pathlib import Path
 from typing import Any, Final
 
 from sqlalchemy import Connection, Engine, create_engine, event
@@ -44,6 +45,12 @@ def open_engine(url: str | URL) -> Engine:
             return _postgresql(parsed.set(drivername="postgresql+psycopg"))
         case other:
             raise ValueError(f"{other}: the event log needs sqlite or postgresql")
+
+
+def lacks_file(engine: Engine) -> bool:
+    """Whether connecting would create the database: SQLite makes a file of any path it is given."""
+    database = engine.url.database
+    return engine.dialect.name == "sqlite" and bool(database) and not Path(str(database)).exists()
 
 
 def reading(engine: Engine) -> Engine:

@@ -10,7 +10,9 @@ from eatool.store.port import StoreError, StoreUnavailable
 
 #: serialization_failure, deadlock_detected: the transaction was rolled back, run it again.
 _AGAIN = frozenset({"40001", "40P01"})
-_UNDEFINED_TABLE = "42P01"
+#: undefined_table, undefined_column; SQLite has but words for it.
+_NO_SCHEMA = frozenset({"42P01", "42703"})
+_NO_SCHEMA_SAID = ("no such table", "no such column", "has no column named")
 
 
 class Errors:
@@ -45,8 +47,10 @@ class Errors:
         bare = _bare(error)
         sqlstate = getattr(bare, "sqlstate", None)
         name = type(bare).__name__ + (f" {sqlstate}" if sqlstate else "")
-        if sqlstate == _UNDEFINED_TABLE or "no such table" in str(bare):
-            return StoreUnavailable(f"{name}: the schema is missing, run `eatool store migrate`")
+        if sqlstate in _NO_SCHEMA or any(said in str(bare) for said in _NO_SCHEMA_SAID):
+            return StoreUnavailable(
+                f"{name}: the schema is missing or too old, run `eatool store migrate`"
+            )
         unavailable = (self._dbapi.OperationalError, self._dbapi.InterfaceError, PoolTimeout)
         if isinstance(bare, unavailable):
             return StoreUnavailable(f"{name}: {_reason(bare)}")

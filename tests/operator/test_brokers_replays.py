@@ -78,7 +78,8 @@ def test_a_replay_sends_its_range_under_its_prefix_and_ends(
     assert {each.topic.split("/", 2)[1] for each in subscriber.messages} == {"part"}
     assert in_order(subscriber)
     row = platform.kubectl("get", "eventreplays", "part").splitlines()[1].split()
-    assert row[:5] == ["part", "main", "replay/part", "Completed", "100%"]
+    assert row[:6] == ["part", "main", "replay/part", "Completed", "100%", str(head - 10)]
+    assert status["eventsSent"] == head - 10
     sent = len(subscriber.messages)
     site.change("Server", "s-0", region="later")
     site.await_ready("Server", "s-0")
@@ -105,12 +106,14 @@ def test_a_paused_replay_goes_on_where_it_was_after_a_crash(
     platform.await_state("slow", "Paused")
     paused_at = subscriber.distinct
     assert paused_at < end
+    until(lambda: sent("slow", platform) == paused_at, "all that was acknowledged is counted")
 
     operator.kill()
     operator.start_and_wait()
     until(lambda: platform.status(EVENT_BROKER, "main").get("circuit"), "it works again")
     platform.await_reason(EVENT_BROKER, "main", "Publishing", seconds=60)
     assert platform.status(EVENT_REPLAY, "slow")["state"] == "Paused"
+    assert sent("slow", platform) == paused_at
     assert subscriber.distinct == paused_at, "paused stays paused"
 
     platform.change(EVENT_REPLAY, "slow", suspended=False)
@@ -122,6 +125,7 @@ def test_a_paused_replay_goes_on_where_it_was_after_a_crash(
     assert subscriber.distinct == end
     repeats = len(subscriber.messages) - subscriber.distinct
     assert repeats < end / 2, "it did not begin anew"
+    assert end <= status["eventsSent"] <= end + repeats
     assert in_order(subscriber)
 
 
@@ -140,6 +144,12 @@ def test_a_replay_waits_for_its_broker_and_runs_again_when_it_is_created_again(
         platform.await_state("twice", "Completed")
         until(partial(has, subscriber, before + end), "all of it")
         platform.delete(EVENT_REPLAY, "twice")
+
+
+def sent(replay: str, platform: PlatformSite) -> int:
+    count = platform.status(EVENT_REPLAY, replay)["eventsSent"]
+    assert isinstance(count, int)
+    return count
 
 
 def has(subscriber: Subscriber, messages: int) -> bool:

@@ -108,6 +108,18 @@ def test_saves_only_move_forward(checkpoints: Checkpoints) -> None:
     assert [cursor.position for cursor in checkpoints.cursors("mqtt")[:3]] == [10, 20, 0]
 
 
+def test_a_count_goes_with_its_position_and_on_with_the_next_owner(
+    checkpoints: Checkpoints, clock: Clock
+) -> None:
+    checkpoints.claim("mqtt", "a", lease=15)
+    checkpoints.save("mqtt", "a", [Cursor(0, 10, 1, sent=4)])
+    checkpoints.save("mqtt", "a", [Cursor(0, 10, 1, sent=5)])
+    assert [cursor.sent for cursor in checkpoints.cursors("mqtt")[:2]] == [4, 0]
+    assert checkpoints.claim("mqtt", "a", lease=15).held[0] == Cursor(0, 10, 1, sent=4)
+    clock.pass_(16)
+    assert checkpoints.claim("mqtt", "next", lease=15).held[0] == Cursor(0, 10, 2, sent=4)
+
+
 def test_late_writes_of_a_paused_owner_are_refused(checkpoints: Checkpoints, clock: Clock) -> None:
     checkpoints.claim("mqtt", "paused", lease=15)
     clock.pass_(16)

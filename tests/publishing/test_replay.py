@@ -77,6 +77,8 @@ async def test_a_replay_that_is_killed_goes_on_and_ends_exactly(
     assert set(subscriber.seen) == expected
     repeats = len(subscriber.seen) - len(expected)
     assert repeats <= beyond, "what was written down was sent again"
+    counted = sum(each.sent for each in checkpoints.cursors("replay/r"))
+    assert len(expected) <= counted <= len(subscriber.seen)
     assert all(message.topic.startswith("again/eatool/v1/dev/") for message in subscriber.messages)
     newest: dict[str, int] = {}
     for stream_id, version, _ in subscriber.seen:

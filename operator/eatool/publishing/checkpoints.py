@@ -18,11 +18,15 @@ from eatool.store.port import PARTITIONS
 
 @dataclass(frozen=True, slots=True)
 class Cursor:
-    """A leased partition: everything up to ``position`` is published, or parked."""
+    """A leased partition: everything up to ``position`` is published, or parked.
+
+    ``sent``: acknowledgements so far, those of repeats after a crash included.
+    """
 
     partition: int
     position: int
     epoch: int
+    sent: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,6 +38,7 @@ class CursorState:
     epoch: int
     owner: str | None
     lease_until: datetime | None
+    sent: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,7 +90,10 @@ class Checkpoints(Protocol):
         ...
 
     def save(self, destination: str, owner: str, cursors: Sequence[Cursor]) -> frozenset[int]:
-        """Move cursors forward; returns the partitions that ``owner`` no longer holds."""
+        """Move cursors forward; returns the partitions that ``owner`` no longer holds.
+
+        A cursor that does not move keeps its ``sent`` as well.
+        """
         ...
 
     def release(self, destination: str, owner: str, partitions: Collection[int]) -> None:
@@ -159,6 +167,10 @@ class Plan:
     @property
     def claim(self) -> Claim:
         """The answer to the claimant; taken cursors have the next epoch."""
-        held = [Cursor(each.partition, each.position, each.epoch) for each in self.renew]
-        held += [Cursor(each.partition, each.position, each.epoch + 1) for each in self.take]
-        return Claim(tuple(held), self.excess)
+        renewed = (_cursor(each, each.epoch) for each in self.renew)
+        taken = (_cursor(each, each.epoch + 1) for each in self.take)
+        return Claim((*renewed, *taken), self.excess)
+
+
+def _cursor(state: CursorState, epoch: int) -> Cursor:
+    return Cursor(state.partition, state.position, epoch, state.sent)

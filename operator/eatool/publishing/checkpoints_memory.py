@@ -35,8 +35,8 @@ class MemoryCheckpoints:
             self._members[destination] = {**members, owner: until}
             plan = Plan.of(cursors, self._members[destination], owner, now)
             for each in plan.claim.held:
-                cursors[each.partition] = CursorState(
-                    each.partition, each.position, each.epoch, owner, until
+                cursors[each.partition] = replace(
+                    cursors[each.partition], epoch=each.epoch, owner=owner, lease_until=until
                 )
             return plan.claim
 
@@ -55,8 +55,10 @@ class MemoryCheckpoints:
                     continue
                 stored = self._cursors[destination]
                 present = stored[cursor.partition]
-                position = max(present.position, cursor.position)
-                stored[cursor.partition] = replace(present, position=position)
+                if cursor.position > present.position:
+                    stored[cursor.partition] = replace(
+                        present, position=cursor.position, sent=cursor.sent
+                    )
         return frozenset(refused)
 
     def release(self, destination: str, owner: str, partitions: Collection[int]) -> None:

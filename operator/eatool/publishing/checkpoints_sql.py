@@ -30,6 +30,7 @@ _STATE = (
     relay_cursor.c.epoch,
     relay_cursor.c.owner,
     relay_cursor.c.lease_until,
+    relay_cursor.c.sent,
 )
 _SAVE = (
     update(relay_cursor)
@@ -40,7 +41,7 @@ _SAVE = (
         relay_cursor.c.owner == bindparam("of_owner"),
         relay_cursor.c.position < bindparam("to_position"),
     )
-    .values(position=bindparam("to_position"))
+    .values(position=bindparam("to_position"), sent=bindparam("to_sent"))
 )
 
 
@@ -97,6 +98,7 @@ class SqlCheckpoints:
                         "of_epoch": cursor.epoch,
                         "of_owner": owner,
                         "to_position": cursor.position,
+                        "to_sent": cursor.sent,
                     }
                     # In the order in which claims lock, so that the two never deadlock.
                     for cursor in sorted(cursors, key=lambda cursor: cursor.partition)
@@ -206,7 +208,13 @@ class SqlCheckpoints:
         connection.execute(
             self._database.insert(relay_cursor).on_conflict_do_nothing(),
             [
-                {"destination": destination, "partition": each, "position": start, "epoch": 0}
+                {
+                    "destination": destination,
+                    "partition": each,
+                    "position": start,
+                    "epoch": 0,
+                    "sent": 0,
+                }
                 for each in range(PARTITIONS)
             ],
         )
@@ -216,7 +224,7 @@ class SqlCheckpoints:
     def _states(
         connection: Connection, destination: str, *, lock: bool = False
     ) -> list[CursorState]:
-        query: Select[int, int, int, str | None, datetime | None] = (
+        query: Select[int, int, int, str | None, datetime | None, int] = (
             select(*_STATE)
             .where(relay_cursor.c.destination == destination)
             .order_by(relay_cursor.c.partition)

@@ -17,13 +17,15 @@ _log = logging.getLogger(__name__)
 class Held:
     """One leased partition."""
 
-    __slots__ = ("draining", "epoch", "partition", "progress", "saved", "touched")
+    __slots__ = ("draining", "epoch", "partition", "progress", "saved", "sent", "touched")
 
     def __init__(self, cursor: Cursor) -> None:
         self.partition = cursor.partition
         self.epoch = cursor.epoch
         self.saved = cursor.position
         self.progress = Progress(cursor.position)
+        #: Acknowledgements so far; written down with the next position.
+        self.sent = cursor.sent
         #: Something was finished or passed over since the last save: worth a write of its own.
         self.touched = False
         #: More than our share: nothing new is sent, then it is given back.
@@ -32,7 +34,7 @@ class Held:
     @property
     def cursor(self) -> Cursor:
         """What would be written down now."""
-        return Cursor(self.partition, self.progress.position, self.epoch)
+        return Cursor(self.partition, self.progress.position, self.epoch, self.sent)
 
 
 class Holdings:

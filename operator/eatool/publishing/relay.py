@@ -196,9 +196,10 @@ class Relay:
         return False
 
     def _finished(self, event: StoredEvent) -> None:
+        held = self._holdings.held[event.partition]
+        held.sent += 1
         if len(self._lot) and self._lot.resent(event):
             return
-        held = self._holdings.held[event.partition]
         held.progress.finish(event.position)
         held.touched = True
 

@@ -16,6 +16,8 @@ relay_cursor = Table(
     Column("epoch", BigInteger, nullable=False),
     Column("owner", Text),
     Column("lease_until", UtcDateTime),
+    # The default is for processes of the release before, which do not know the column.
+    Column("sent", BigInteger, nullable=False, server_default="0"),
     # Room for heap-only updates: rows change with every flush.
     postgresql_with={"fillfactor": "25"},
 )

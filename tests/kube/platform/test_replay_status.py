@@ -81,6 +81,17 @@ def test_progress_is_no_turn_but_a_state_is() -> None:
     assert essence(replay_status(body, completed, NOW)) != essence(before)
 
 
+def test_the_count_stays_when_it_cannot_be_read() -> None:
+    running = ReplayLook(State.RUNNING, position=15, sent=4, relay=RELAY)
+    before = replay_status(REPLAY, running, NOW)
+    assert before["eventsSent"] == 4
+    away = ReplayLook(State.RUNNING, error="event store: away")
+    after = replay_status({**REPLAY, "status": before}, away, NOW)
+    assert after["eventsSent"] == 4
+    more = replay_status({**REPLAY, "status": before}, replace(running, sent=5), NOW)
+    assert essence(more) == essence(before), "a figure, no turn"
+
+
 def test_a_range_without_events_is_not_said_to_be_sent() -> None:
     empty = {**REPLAY, "status": {**RANGE, "startPosition": 30}}
     status = replay_status(empty, ReplayLook(State.COMPLETED, position=30), NOW)

@@ -46,6 +46,7 @@ class ReplayLook:
     Attributes:
         problem: why it cannot start, or not go on.
         position: how far it has got; ``None`` = as far as it was.
+        sent: events that were acknowledged; ``None`` = as many as there were.
         parked: entities that the broker refused.
         relay: that of this process, if there is one.
         error: why nothing moves at the moment.
@@ -56,6 +57,7 @@ class ReplayLook:
     state: State
     problem: SpecProblem | None = None
     position: int | None = None
+    sent: int | None = None
     parked: tuple[ParkedStream, ...] = ()
     relay: RelayStatus | None = None
     error: str | None = None
@@ -73,6 +75,7 @@ def replay_status(body: Mapping[str, Any], look: ReplayLook, now: datetime) -> B
         "observedGeneration": generation,
         "state": str(look.state),
         "position": old.get("position") if look.position is None else look.position,
+        "eventsSent": old.get("eventsSent") if look.sent is None else look.sent,
         "parkedStreams": len(look.parked) or None,
         "completedAt": stamp(now) if look.state in ENDED else None,
     }

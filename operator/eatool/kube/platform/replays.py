@@ -131,6 +131,7 @@ class Replays:
         return ReplayLook(
             state,
             position=min(position, end),
+            sent=sum(cursor.sent for cursor in cursors),
             parked=tuple(parked),
             relay=relay,
             error=relay.last_error if relay is not None else None,

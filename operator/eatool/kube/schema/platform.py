@@ -88,6 +88,7 @@ _SHOWN: Mapping[Resource, Shown] = {
             column("Prefix", "string", ".spec.topicPrefix"),
             column("State", "string", ".status.state"),
             column("Progress", "string", ".status.progress"),
+            column("Sent", "integer", ".status.eventsSent"),
             column("Position", "integer", ".status.position"),
             column("End", "integer", ".status.endPosition"),
             condition("Reason", "Ready", "reason"),
@@ -110,6 +111,10 @@ _SHOWN: Mapping[Resource, Shown] = {
             "endPosition": counter("Inclusive end of the range; fixed before it started."),
             "position": counter(
                 "Every selected event up to here is at the broker; where it goes on."
+            ),
+            "eventsSent": counter(
+                "Events that the broker has acknowledged; goes on after a restart, and counts "
+                "again what a crash makes it send again."
             ),
             "progress": text("Share of the range that is done, such as 42%."),
             "parkedStreams": counter("Entities whose events the broker refused."),

@@ -10,6 +10,7 @@ from typing import Any
 
 from eatool.dev.apiclient import ApiClient, Reply
 from eatool.domain.kinds import by_kind
+from eatool.kube.platform.resources import Resource
 
 JsonObject = dict[str, Any]
 
@@ -22,6 +23,16 @@ def apply(client: ApiClient, path: str, document: Mapping[str, Any]) -> JsonObje
     return client.call(
         "PATCH", f"{path}?fieldManager=tests&force=true", document, content_type=APPLY
     )
+
+
+def declared(resource: Resource, name: str, spec: JsonObject) -> JsonObject:
+    """An object of the platform group, as somebody would apply it."""
+    return {
+        "apiVersion": resource.api_version,
+        "kind": resource.kind,
+        "metadata": {"name": name},
+        "spec": spec,
+    }
 
 
 @dataclass(frozen=True)

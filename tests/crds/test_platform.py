@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 import yaml
 from tests.crds.conftest import CRDS
-from tests.crds.server import MERGE, Cause, JsonObject, Kubectl
+from tests.crds.server import MERGE, JsonObject, Kubectl, causes, declared
 
 from eatool.dev.apiclient import ApiClient, Reply
 from eatool.dev.controlplane import ControlPlane
@@ -186,14 +186,8 @@ class Platform:
         return f"{base}/{resource.plural}/{name}".rstrip("/")
 
     def create(self, resource: Resource, spec: JsonObject, name: str = "x") -> Reply:
-        body = {
-            "apiVersion": resource.api_version,
-            "kind": resource.kind,
-            "metadata": {"name": name},
-            "spec": spec,
-        }
         path = f"{self.path(resource)}?fieldValidation=Strict"
-        return self.client.request("POST", path, body)
+        return self.client.request("POST", path, declared(resource, name, spec))
 
     def send(self, case: Case) -> Reply:
         if case.before is None:
@@ -219,8 +213,7 @@ def test_refused_in_words_that_name_the_field(platform: Platform, case: Case) ->
     reply = platform.send(case)
 
     assert reply.status == HTTPStatus.UNPROCESSABLE_ENTITY, reply.body
-    causes = reply.body["details"]["causes"]
-    found = [Cause(cause.get("field", ""), cause["message"]) for cause in causes]
+    found = causes(reply)
     assert any(each.field == case.field and case.message in each.message for each in found), found
 
 

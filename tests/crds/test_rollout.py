@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 import yaml
-from tests.crds.server import MERGE, Cause, JsonObject, Kubectl
+from tests.crds.server import MERGE, Cause, JsonObject, Kubectl, declared
 
 from eatool.dev.apiclient import ApiClient, Reply
 from eatool.dev.controlplane import ControlPlane
@@ -82,14 +82,8 @@ class Rollouts:
         self.client = client
 
     def create(self, spec: JsonObject, name: str = "server", *, dry_run: bool = True) -> Reply:
-        body = {
-            "apiVersion": ESR.api_version,
-            "kind": ESR.kind,
-            "metadata": {"name": name},
-            "spec": spec,
-        }
         path = f"{PATH}?fieldValidation=Strict{'&dryRun=All' if dry_run else ''}"
-        return self.client.request("POST", path, body)
+        return self.client.request("POST", path, declared(ESR, name, spec))
 
 
 @pytest.fixture

@@ -3,24 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, cast
+from typing import Any
 
 from tests.kube.objects_for_tests import Body, server
+from tests.kube.reconciling import reconciler_of
 
 from eatool.domain.identity import EntityRef
 from eatool.domain.kinds import by_kind
 from eatool.kube.contract import FINALIZER
 from eatool.kube.objects import Objects
-from eatool.kube.published import Publication
-from eatool.kube.reconcile import Reconciler
 from eatool.kube.requests import ApiConflict
-from eatool.kube.workqueue import WorkQueue
-from eatool.publishing.checkpoints_memory import MemoryCheckpoints
-from eatool.publishing.required import RequiredBrokers
 from eatool.registry.change import Change
 from eatool.registry.outcome import Outcome, Unavailable
-from eatool.registry.service import Registry
-from eatool.telemetry.metrics import NullMetrics
 
 REF = by_kind("Server").ref("default", "db-1")
 
@@ -61,21 +55,6 @@ class Api:
             "status": status,
         }
         return self.body
-
-
-def reconciler_of(registry: Outage, api: Api, objects: Objects) -> Reconciler:
-    queue: WorkQueue[EntityRef] = WorkQueue()
-    return Reconciler(
-        cast("Registry", registry),
-        api,
-        objects,
-        queue,
-        NullMetrics(),
-        actor_stamped=False,
-        recheck=60.0,
-        announce=lambda _before, _after: None,
-        publication=Publication(RequiredBrokers(), MemoryCheckpoints(), queue.add),
-    )
 
 
 async def test_a_status_never_lands_on_the_next_object_of_that_name() -> None:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import uuid
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, closing
 from pathlib import Path
 from typing import Any
 
@@ -12,12 +13,17 @@ from tests.crds.conftest import crds, platform_crds
 from tests.operator.operators import Operator, running
 from tests.operator.platform_site import PlatformSite
 from tests.operator.site import Log, Site
+from tests.plugins.mosquitto import BrokerFactory, Mosquitto
+from tests.publishing.subscriber import Subscriber
 
 from eatool.dev.apiclient import ApiClient
 from eatool.dev.controlplane import ControlPlane
 from eatool.dev.faultproxy import FaultProxy
 
 __all__ = ["crds", "platform_crds"]
+
+#: Makes a subscriber of a broker.
+Subscribe = Callable[[Mosquitto], Subscriber]
 
 
 def new_site(admin: ApiClient) -> Site:
@@ -57,6 +63,27 @@ def operator(
     options: dict[str, Any] = {"namespaces": site.namespace, **settings}
     with running(Operator(proxy.kubeconfig, directory, **options)) as operator:
         yield operator
+
+
+@pytest.fixture
+def broker(make_mosquitto: BrokerFactory) -> Mosquitto:
+    """A broker that takes everything, started and not declared yet."""
+    broker = make_mosquitto()
+    broker.start()
+    return broker
+
+
+@pytest.fixture
+def subscribe() -> Iterator[Subscribe]:
+    """Subscribers that keep all that a broker passes on, and are closed afterwards."""
+    with ExitStack() as made:
+        yield lambda broker: made.enter_context(closing(Subscriber(broker.port, "#")))
+
+
+@pytest.fixture
+def subscriber(broker: Mosquitto, subscribe: Subscribe) -> Subscriber:
+    """The one of ``broker``."""
+    return subscribe(broker)
 
 
 @pytest.fixture(scope="module")

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from tests.operator.conftest import Subscribe
 from tests.operator.operators import Operator, running, until
 from tests.operator.platform_site import PlatformSite
 from tests.operator.site import SERVER, Site
@@ -25,20 +26,6 @@ from eatool.store.sql.engine import open_engine
 @pytest.fixture(scope="module")
 def settings(site: Site) -> dict[str, Any]:
     return {"namespace": site.namespace, "resync_interval": 3600, "log_level": "debug"}
-
-
-@pytest.fixture
-def subscribe() -> Iterator[Any]:
-    """Subscribers that are closed afterwards."""
-    made: list[Subscriber] = []
-
-    def make(broker: Mosquitto, topics: str = "#") -> Subscriber:
-        made.append(Subscriber(broker.port, topics))
-        return made[-1]
-
-    yield make
-    for subscriber in made:
-        subscriber.close()
 
 
 @pytest.fixture
@@ -70,7 +57,7 @@ def test_one_broker_fails_and_comes_back_while_the_other_flows(
     site: Site,
     platform: PlatformSite,
     make_mosquitto: BrokerFactory,
-    subscribe: Any,
+    subscribe: Subscribe,
 ) -> None:
     one, two = started(make_mosquitto), started(make_mosquitto)
     at_one, at_two = subscribe(one), subscribe(two)
@@ -148,9 +135,8 @@ def test_a_bad_password_is_told_and_heals_with_the_secret(
 
 
 def test_a_spec_that_cannot_work_names_its_field_and_heals(
-    operator: Operator, platform: PlatformSite, make_mosquitto: BrokerFactory
+    operator: Operator, platform: PlatformSite, broker: Mosquitto
 ) -> None:
-    broker = started(make_mosquitto)
     platform.broker("odd", broker.port, select={"kinds": ["Aplication"]})
     told = platform.await_reason(EVENT_BROKER, "odd", "UnknownKind")
     assert told["message"].startswith("spec.select.kinds: ")
@@ -164,11 +150,9 @@ def test_a_suspended_broker_is_sent_nothing_and_goes_on_where_it_was(
     operator: Operator,
     site: Site,
     platform: PlatformSite,
-    make_mosquitto: BrokerFactory,
-    subscribe: Any,
+    broker: Mosquitto,
+    subscriber: Subscriber,
 ) -> None:
-    broker = started(make_mosquitto)
-    subscriber = subscribe(broker)
     platform.broker("paused", broker.port, suspended=True, start={"position": "Latest"})
     platform.await_reason(EVENT_BROKER, "paused", "Suspended")
     row = platform.row("paused")
@@ -194,11 +178,9 @@ def test_a_broker_created_again_goes_on_where_it_stopped(
     operator: Operator,
     site: Site,
     platform: PlatformSite,
-    make_mosquitto: BrokerFactory,
-    subscribe: Any,
+    broker: Mosquitto,
+    subscriber: Subscriber,
 ) -> None:
-    broker = started(make_mosquitto)
-    subscriber = subscribe(broker)
     platform.broker("again", broker.port)
     site.create("Server", "before", SERVER)
     site.await_ready("Server", "before")
@@ -221,9 +203,8 @@ def test_a_broker_created_again_goes_on_where_it_stopped(
 
 
 def test_entities_are_ready_whatever_the_brokers_do(
-    operator: Operator, site: Site, platform: PlatformSite, make_mosquitto: BrokerFactory
+    operator: Operator, site: Site, platform: PlatformSite, broker: Mosquitto
 ) -> None:
-    broker = started(make_mosquitto)
     broker.kill()
     platform.broker("dead", broker.port)
     platform.broker("broken", broker.port, select={"kinds": ["Nothing"]})
@@ -241,9 +222,8 @@ def writes(*operators: Operator) -> float:
 
 
 def test_status_is_written_at_turns_and_in_a_trickle(
-    operator: Operator, site: Site, platform: PlatformSite, make_mosquitto: BrokerFactory
+    operator: Operator, site: Site, platform: PlatformSite, broker: Mosquitto
 ) -> None:
-    broker = started(make_mosquitto)
     at_start = writes(operator)
     platform.broker("quiet", broker.port, start={"position": "Latest"})
     platform.await_reason(EVENT_BROKER, "quiet", "Publishing")
@@ -267,11 +247,9 @@ def test_of_two_operators_one_writes(
     both: tuple[Operator, Operator],
     site: Site,
     platform: PlatformSite,
-    make_mosquitto: BrokerFactory,
-    subscribe: Any,
+    broker: Mosquitto,
+    subscriber: Subscriber,
 ) -> None:
-    broker = started(make_mosquitto)
-    subscriber = subscribe(broker)
     platform.broker("shared", broker.port, start={"position": "Latest"})
 
     def shared() -> bool:

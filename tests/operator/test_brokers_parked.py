@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -29,13 +28,6 @@ def broker(make_mosquitto: BrokerFactory) -> Mosquitto:
     broker = make_mosquitto(acl=f"topic readwrite #\ntopic deny {REFUSED}/#\ntopic deny left/#\n")
     broker.start()
     return broker
-
-
-@pytest.fixture
-def subscriber(broker: Mosquitto) -> Iterator[Subscriber]:
-    subscriber = Subscriber(broker.port, "#")
-    yield subscriber
-    subscriber.close()
 
 
 def allow_everything(broker: Mosquitto) -> None:

@@ -3,25 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, cast
+from typing import Any
 from uuid import UUID
 
 import pytest
 from tests.kube.objects_for_tests import Body, server
+from tests.kube.reconciling import reconciler_of
 
 from eatool.domain.identity import EntityRef
 from eatool.domain.kinds import by_kind
 from eatool.kube.contract import FINALIZER
 from eatool.kube.objects import Objects
-from eatool.kube.published import Publication
-from eatool.kube.reconcile import Reconciler
-from eatool.kube.workqueue import WorkQueue
-from eatool.publishing.checkpoints_memory import MemoryCheckpoints
-from eatool.publishing.required import RequiredBrokers
 from eatool.registry.change import Change
 from eatool.registry.outcome import PhasedOutcome, Queued, WrittenToLegacy
-from eatool.registry.service import Entrance
-from eatool.telemetry.metrics import NullMetrics
 
 REF = by_kind("Server").ref("default", "db-1")
 
@@ -67,18 +61,7 @@ async def test_the_finalizer_goes_when_the_deletion_is_written(
 ) -> None:
     body = server(deleted=True, finalizers=(FINALIZER,))
     api, objects = Api(body), Objects()
-    queue: WorkQueue[EntityRef] = WorkQueue()
-    reconciler = Reconciler(
-        cast("Entrance", Answering(outcome)),
-        api,
-        objects,
-        queue,
-        NullMetrics(),
-        actor_stamped=False,
-        recheck=60.0,
-        announce=lambda _before, _after: None,
-        publication=Publication(RequiredBrokers(), MemoryCheckpoints(), queue.add),
-    )
+    reconciler = reconciler_of(Answering(outcome), api, objects)
     objects.observe(REF, body)
     await reconciler.process(REF)
     assert (api.body is None) is gone

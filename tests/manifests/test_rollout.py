@@ -27,6 +27,7 @@ from eatool.rollout.ledger_sql import SqlLedger
 from eatool.rollout.phases import Phase
 from eatool.rollout.taking_part import taking_part
 from eatool.rollout.view import LateView
+from eatool.store.sql.engine import open_engine
 
 
 @pytest.fixture(params=DATABASES)
@@ -154,3 +155,22 @@ def test_the_command_tells_what_became_of_what(url: str, tmp_path: Path) -> None
     assert result.exit_code == 0, result.output
     assert "organization/shop written to legacy" in result.output
     assert "2 manifests: 1 recorded, 1 written to legacy; 1 events" in result.output
+
+
+def test_the_command_keeps_the_legacy_row_of_a_kind_that_is_projected(
+    url: str, tmp_path: Path
+) -> None:
+    async def enter() -> None:
+        async with site(url) as one:
+            await one.enter(Phase.PROJECTION_ONLY)
+
+    asyncio.run(enter())
+    file = tmp_path / "one.yaml"
+    file.write_text(manifest("Organization", "shop"))
+    result = run(url, file)
+    assert "organization/shop recorded" in result.output
+    engine = open_engine(url)
+    with engine.connect() as connection:
+        rows = connection.exec_driver_sql("SELECT id FROM organizations").all()
+    engine.dispose()
+    assert [row.id for row in rows] == ["shop"]

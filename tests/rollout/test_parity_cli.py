@@ -10,11 +10,12 @@ from typing import Any
 
 import pytest
 from click.testing import CliRunner, Result
-from tests.rollout.phased import Site, make_old_registry, site
-from tests.store.stores import database_url
+from tests.rollout.phased import KIND, Site, make_old_registry, site
+from tests.store.stores import DATABASES, database_url
 
 from eatool.cli import main
 from eatool.rollout.phases import Phase
+from eatool.rollout.retiring import Retirement
 
 
 @pytest.fixture
@@ -86,3 +87,25 @@ def test_nothing_found_is_said_and_no_failure(url: str) -> None:
         "Organization shop: both sides agree.\n"
     )
     assert parity(url, "status").exit_code == 0
+
+
+@pytest.mark.parametrize("database", DATABASES)
+def test_a_retired_kind_has_no_figures_and_fails_nothing(
+    database: str, tmp_path: Path, request: pytest.FixtureRequest
+) -> None:
+    url = database_url(database, tmp_path, request)
+    make_old_registry(url)
+
+    async def retire(one: Site) -> None:
+        standing = await one.enter(Phase.RETIRED)
+        assert Retirement(one.store).rename(KIND, standing.since)
+
+    on(url, retire)
+    status = parity(url, "status")
+    assert status.exit_code == 0, status.output
+    assert status.output.split()[-10:] == ["Organization", "Retired", *["-"] * 8]
+    (told,) = json.loads(parity(url, "status", "-o", "json").output)
+    assert (told["phase"], told["rows"], told["coverage"]) == ("Retired", None, None)
+    shown = parity(url, "show", "organization", "shop")
+    assert shown.exit_code == 1
+    assert "Organization has no legacy table organizations to compare with" in shown.output

@@ -10,16 +10,22 @@ from rich.table import Table
 
 from eatool.domain.kind import EntityKind
 from eatool.domain.kinds import KINDS
+from eatool.legacy.adoption import exists
 from eatool.legacy.cli import namespace_option
 from eatool.registry.command_line import KindName
 from eatool.rollout.comparison import EXISTENCE, Comparison, compare, plain, snapshot
 from eatool.rollout.findings import Finding, Findings, Parity
 from eatool.rollout.ledger import Standing
 from eatool.rollout.ledger_sql import SqlLedger
+from eatool.rollout.phases import Phase
 from eatool.store.command_line import opened_engine, opened_store, store_option
 from eatool.terminal import cell, output_option, show_json, show_table
 
 _SHOWN = 200
+#: Of the machine-readable status; null for a kind whose legacy table is out of service.
+_FIGURES = (
+    "rows", "coverage", "dirty", "mismatches", "confirmed", "ignored", "errors", "swept_at",
+)  # fmt: skip
 
 
 @click.group()
@@ -38,8 +44,8 @@ def status(*, url: str, output: str) -> None:
     with opened_store(url) as store:
         findings = Findings(store.engine)
         found = [
-            (standing, findings.of(aggregate_type, epoch=standing.epoch, since=standing.since))
-            for aggregate_type, standing in sorted(SqlLedger(store).standings().items())
+            (standing, _figures(findings, standing))
+            for _, standing in sorted(SqlLedger(store).standings().items())
         ]
     if output == "json":
         show_json([_status_json(standing, figures) for standing, figures in found])
@@ -47,7 +53,7 @@ def status(*, url: str, output: str) -> None:
         click.echo("No kind is under rollout.")
     else:
         show_table(_status_table(found))
-    if any(figures.mismatches or figures.errors for _, figures in found):
+    if any(figures.mismatches or figures.errors for _, figures in found if figures):
         raise SystemExit(1)
 
 
@@ -85,6 +91,10 @@ def show_(*, kind: EntityKind, key: str | None, url: str, namespace: str, output
 
 def _show_key(kind: EntityKind, key: str, url: str, namespace: str, output: str) -> None:
     with opened_engine(url) as engine, snapshot(engine) as connection:
+        if not exists(connection, kind):
+            raise click.ClickException(
+                f"{kind.kind} has no legacy table {kind.table} to compare with (any more)"
+            )
         compared = compare(connection, kind, namespace, [key], {})[key]
     sides = _sides(compared)
     if output == "json":
@@ -120,14 +130,25 @@ def _sides(compared: Comparison) -> dict[str, dict[str, Any]]:
     }
 
 
-def _status_table(found: list[tuple[Standing, Parity]]) -> Table:
+def _figures(findings: Findings, standing: Standing) -> Parity | None:
+    """``None`` where no legacy table is left to be compared."""
+    if standing.phase is Phase.RETIRED:
+        return None
+    return findings.of(standing.aggregate_type, epoch=standing.epoch, since=standing.since)
+
+
+def _status_table(found: list[tuple[Standing, Parity | None]]) -> Table:
     table = Table(
         "Kind", "Phase", "Rows", "Compared", "Waiting", "Mismatches", "In this phase", "Ignored",
         "Errors", "Last sweep",
     )  # fmt: skip
     for standing, figures in found:
+        kind = KINDS[standing.aggregate_type].kind
+        if figures is None:
+            table.add_row(kind, standing.phase, *["-"] * (len(table.columns) - 2))
+            continue
         table.add_row(
-            KINDS[standing.aggregate_type].kind,
+            kind,
             standing.phase,
             str(figures.keys),
             f"{figures.coverage:.1%}",
@@ -141,11 +162,15 @@ def _status_table(found: list[tuple[Standing, Parity]]) -> Table:
     return table
 
 
-def _status_json(standing: Standing, figures: Parity) -> dict[str, Any]:
-    return {
+def _status_json(standing: Standing, figures: Parity | None) -> dict[str, Any]:
+    told = {
         "kind": KINDS[standing.aggregate_type].kind,
         "phase": standing.phase.value,
         "epoch": standing.epoch,
+    }
+    if figures is None:
+        return told | dict.fromkeys(_FIGURES)
+    return told | {
         "rows": figures.keys,
         "coverage": figures.coverage,
         "dirty": figures.dirty,

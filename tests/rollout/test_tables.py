@@ -4,9 +4,12 @@ from alembic.autogenerate import compare_metadata
 from alembic.runtime.migration import MigrationContext
 from tests.rollout.conftest import Open
 
+from eatool.rollout.parity_tables import parity_finding, parity_sweep
 from eatool.rollout.tables import rollout, rollout_history, rollout_replica
 
-OURS = {rollout.name, rollout_history.name, rollout_replica.name}
+OURS = {
+    each.name for each in (rollout, rollout_history, rollout_replica, parity_finding, parity_sweep)
+}
 
 
 def test_the_migration_makes_what_the_metadata_says(open_store: Open) -> None:

@@ -8,69 +8,19 @@ from datetime import datetime, timedelta
 from typing import Any, Final, Protocol
 
 import orjson
-from sqlalchemy import (
-    BigInteger,
-    Column,
-    Engine,
-    RowMapping,
-    String,
-    Table,
-    Text,
-    and_,
-    delete,
-    func,
-    select,
-    update,
-)
+from sqlalchemy import Engine, RowMapping, and_, case, delete, func, select, update
 
 from eatool.domain.errors import FieldError
 from eatool.domain.kind import EntityKind
 from eatool.legacy.tables import DELETED_AT, LEGACY_TABLES, legacy_change
 from eatool.rollout.comparison import Comparison, Verdict
+from eatool.rollout.parity_tables import parity_finding, parity_sweep
 from eatool.store.clock import Clock, utc_now
 from eatool.store.sql.database import Database
-from eatool.store.sql.schema import UtcDateTime, metadata
 
 #: How long a written row may wait to be compared before it counts as not compared. More than the
 #: two looks that a difference takes.
 PATIENCE: Final = timedelta(seconds=10)
-
-#: One row per entity that is, or once was, not in parity. Never values.
-parity_finding = Table(
-    "parity_finding",
-    metadata,
-    Column("aggregate_type", Text, primary_key=True),
-    Column("id", Text, primary_key=True),
-    Column("verdict", String(20), nullable=False),
-    #: JSON list: names of differing fields, or field errors as texts.
-    Column("fields", Text, nullable=False),
-    Column("rule", Text),
-    Column("epoch", BigInteger, nullable=False),
-    Column("legacy_version", BigInteger, nullable=False),
-    Column("position", BigInteger, nullable=False),
-    Column("first_seen", UtcDateTime, nullable=False),
-    Column("last_seen", UtcDateTime, nullable=False),
-    #: When a second look confirmed it as a mismatch, last.
-    Column("confirmed_at", UtcDateTime),
-    #: When both sides were seen to agree again.
-    Column("resolved_at", UtcDateTime),
-)
-
-#: How far the full comparison of each kind has come.
-parity_sweep = Table(
-    "parity_sweep",
-    metadata,
-    Column("aggregate_type", Text, primary_key=True),
-    Column("epoch", BigInteger, nullable=False),
-    #: The last id of the last chunk compared; null = at the start.
-    Column("cursor", Text),
-    Column("compared", BigInteger, nullable=False),
-    Column("started_at", UtcDateTime, nullable=False),
-    #: The last complete sweep under this epoch: when it began, ended, and what it compared.
-    Column("swept_from", UtcDateTime),
-    Column("swept_at", UtcDateTime),
-    Column("swept", BigInteger),
-)
 
 
 @dataclass(frozen=True, slots=True)
@@ -253,14 +203,14 @@ class Findings:
         """See :class:`ParityFigures`."""
         legacy = LEGACY_TABLES[aggregate_type].table
         living = select(func.count()).select_from(legacy).where(legacy.c[DELETED_AT].is_(None))
-        marked = func.count(func.distinct(legacy_change.c.id))
-        marks = select(marked, func.min(legacy_change.c.changed_at)).where(
-            legacy_change.c.aggregate_type == aggregate_type
-        )
-        overdue = select(marked).where(
-            legacy_change.c.aggregate_type == aggregate_type,
-            legacy_change.c.changed_at < self._clock() - PATIENCE,
-        )
+        change = legacy_change.c
+        overdue = case((change.changed_at < self._clock() - PATIENCE, change.id))
+        marks = select(
+            func.count(func.distinct(change.id)),
+            func.count(func.distinct(overdue)),
+            func.min(change.changed_at),
+        ).where(change.aggregate_type == aggregate_type)
+        # Each has an index of its own: what was found and mended long ago is not looked at.
         finding = parity_finding.c
         mine = finding.aggregate_type == aggregate_type
         unresolved = (
@@ -272,11 +222,10 @@ class Findings:
         if since is not None:
             confirmed = confirmed.where(finding.confirmed_at >= since)
         keys = self._read(lambda connection: connection.scalar(living)) or 0
-        dirty, oldest = self._read(lambda connection: connection.execute(marks).one())
+        dirty, late, oldest = self._read(lambda connection: connection.execute(marks).one())
         verdicts = dict(
             self._read(lambda connection: [tuple(row) for row in connection.execute(unresolved)])
         )
-        late = self._read(lambda connection: connection.scalar(overdue)) or 0
         sweep = self.sweep(aggregate_type)
         return Parity(
             keys=keys,

@@ -62,13 +62,15 @@ def main() -> None:
 def run() -> None:
     """Run the operator; configured by EATOOL_* variables (docs/install.md lists them).
 
-    Exit code 2: a variable is wrong; one line each says which.
+    What comes up by itself, as the database and the Kubernetes API, is waited for. Exit code 2: a
+    variable is wrong; one line each says which. Exit code 1: a vital part failed.
     """
+    import structlog
     from pydantic import ValidationError
 
-    from eatool.runtime import ConfigurationError
     from eatool.runtime import run as serve
     from eatool.settings import Settings
+    from eatool.starting import ConfigurationError
 
     try:
         settings = Settings()
@@ -82,3 +84,6 @@ def run() -> None:
     except ConfigurationError as error:
         click.echo(str(error), err=True)
         raise SystemExit(2) from None
+    except Exception:
+        structlog.get_logger("eatool.runtime").exception("the operator ends: a vital part failed")
+        raise SystemExit(1) from None

@@ -14,7 +14,6 @@ import structlog
 
 from eatool.api.app import ROUTES, create_app
 from eatool.api.health import Check, Health
-from eatool.api.server import serve
 from eatool.domain.kinds import KINDS
 from eatool.kube.handlers import handlers
 from eatool.kube.operator import Operator
@@ -24,43 +23,30 @@ from eatool.kube.rollout.handlers import rollout_handlers
 from eatool.kube.rollout.operator import RolloutOperator
 from eatool.kube.schema.platform import DECLARED
 from eatool.kube.watching import watch
-from eatool.projections.inline import ReadModels
 from eatool.projections.tables import PROJECTION
 from eatool.publishing.checkpoints_sql import SqlCheckpoints
 from eatool.publishing.required import RequiredBrokers
-from eatool.registry.opening import OpenRegistry, open_registry, policy_of
-from eatool.rollout.feed import InlineByPhase
-from eatool.rollout.measuring import SampledAppender
 from eatool.rollout.process import Outset, RolloutProcess
 from eatool.settings import Settings, pod_identity
+from eatool.starting import opened, reached, served, signed_in
 from eatool.store.port import StoreError
 from eatool.store.sql.log import SqlEventStore
 from eatool.store.sql.migrate import is_at_head
 from eatool.telemetry.labels import Labels
 from eatool.telemetry.logs import configure
-from eatool.telemetry.metrics import Metrics
 from eatool.telemetry.prometheus import PrometheusMetrics
-from eatool.telemetry.recording import MeasuredAppender, MeasuredCommits
 from eatool.telemetry.sampling import sample_projection, sample_store
 
 _log: structlog.stdlib.BoundLogger = structlog.get_logger("eatool.runtime")
 
 #: Pause before a part that failed starts again, seconds.
 _RESTART = 5.0
-_FIRST_WAIT, _LONGEST_WAIT = 1.0, 30.0
 #: Longest wait for the first listing of the brokers, seconds.
 _BROKERS_KNOWN = 5.0
 
 
 #: Work that goes on until it is cancelled or the process is asked to stop.
 _Part = Callable[[], Coroutine[Any, Any, None]]
-
-
-class ConfigurationError(Exception):
-    """A setting that cannot work; ``variable`` names it and the text never quotes a secret."""
-
-    def __init__(self, variable: str, problem: str) -> None:
-        super().__init__(f"{variable}: {problem}")
 
 
 @dataclass(slots=True)
@@ -98,7 +84,7 @@ class Process:
 async def run(settings: Settings) -> None:
     """Run the operator until SIGTERM or SIGINT; raises when a vital part fails.
 
-    :class:`ConfigurationError` before anything is started.
+    ``ConfigurationError`` before anything is started.
     """
     configure(settings.log_level, settings.log_format)
     labels = Labels.of(
@@ -113,11 +99,12 @@ async def run(settings: Settings) -> None:
         asyncio.get_running_loop().add_signal_handler(number, stopping.set)
     process = Process()
     app = create_app(registry=metrics.registry, metrics=metrics, checks=process.checks())
+    await signed_in()
     async with AsyncExitStack() as stack:
-        port = await stack.enter_async_context(serve(app, settings.http_host, settings.http_port))
+        port = await stack.enter_async_context(served(app, settings))
         outset = Outset()
-        log = await _open(stack, settings, metrics, stopping, outset)
-        if log is None:
+        log = await opened(stack, settings, metrics, stopping, outset)
+        if log is None or not await reached(stopping):
             return
         process.store = log.store
         known = await log.registry.preload(log.entities.pages)
@@ -201,42 +188,6 @@ async def _all(*watches: Coroutine[Any, Any, None], stopping: asyncio.Event) -> 
     ends = await asyncio.gather(*map(one, watches), return_exceptions=True)
     for failure in filter(None, ends):
         raise failure
-
-
-async def _open(
-    stack: AsyncExitStack,
-    settings: Settings,
-    metrics: Metrics,
-    stopping: asyncio.Event,
-    outset: Outset,
-) -> OpenRegistry | None:
-    """Open the log, however long the database takes to come up; ``None`` when asked to stop."""
-    pause = _FIRST_WAIT
-    while not stopping.is_set():
-        opening = open_registry(
-            settings.store_url.get_secret_value(),
-            policy=policy_of(settings),
-            around=lambda appender: MeasuredAppender(
-                SampledAppender(appender, outset.samples, outset.standings.of), metrics, PROJECTION
-            ),
-            committing=lambda store: MeasuredCommits(store, metrics),
-            inline=lambda _: [
-                InlineByPhase(outset.standings, settings.legacy_namespace)
-                if settings.rollout
-                else ReadModels()
-            ],
-        )
-        try:
-            return await stack.enter_async_context(opening)
-        except ValueError as error:
-            raise ConfigurationError("EATOOL_STORE_URL", str(error)) from error
-        except StoreError as error:
-            metrics.store_up(up=False)
-            _log.warning("store not open yet", why=str(error), next_try_seconds=pause)
-        with suppress(TimeoutError):
-            await asyncio.wait_for(stopping.wait(), pause)
-        pause = min(2 * pause, _LONGEST_WAIT)
-    return None
 
 
 @asynccontextmanager

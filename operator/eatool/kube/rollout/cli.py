@@ -7,13 +7,12 @@ from collections.abc import Awaitable, Callable
 from typing import Any, Final, TypeVar
 
 import click
-from kubernetes.config.config_exception import ConfigException
 from rich.console import Console
 from rich.markup import escape
 from rich.table import Column, Table
 from rich.text import Text
 
-from eatool.kube.credentials import api_client
+from eatool.kube.credentials import CannotSignIn, api_client
 from eatool.kube.requests import ApiUnavailable, NotServed
 from eatool.kube.rollout.api import RolloutApi
 from eatool.kube.rollout.resource import APPROVE, annotations_of
@@ -213,5 +212,5 @@ def _with_api(act: Callable[[RolloutApi], Awaitable[_T]]) -> _T:
         return asyncio.run(run())
     except NotServed as error:
         raise click.ClickException("the cluster has no EventSourcingRollouts: no CRD") from error
-    except (ApiUnavailable, ConfigException) as error:
+    except (ApiUnavailable, CannotSignIn) as error:
         raise click.ClickException(str(error)) from error

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import sqlite3
+
 from sqlalchemy import Connection, Engine
 from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
@@ -13,6 +15,7 @@ _AGAIN = frozenset({"40001", "40P01"})
 #: undefined_table, undefined_column; SQLite has but words for it.
 _NO_SCHEMA = frozenset({"42P01", "42703"})
 _NO_SCHEMA_SAID = ("no such table", "no such column", "has no column named")
+_NO_DATABASE = frozenset({sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_CORRUPT})
 
 
 class Errors:
@@ -54,6 +57,8 @@ class Errors:
         unavailable = (self._dbapi.OperationalError, self._dbapi.InterfaceError, PoolTimeout)
         if isinstance(bare, unavailable):
             return StoreUnavailable(f"{name}: {_reason(bare)}")
+        if getattr(bare, "sqlite_errorcode", None) in _NO_DATABASE:
+            return StoreError(_reason(bare))
         return StoreError(f"the database refused the statement: {name}")
 
 

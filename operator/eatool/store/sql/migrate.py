@@ -17,12 +17,17 @@ from alembic.runtime.migration import MigrationContext
 from alembic.script import ScriptDirectory
 from sqlalchemy import Connection, Engine
 
+from eatool.store.port import StoreError
 from eatool.store.sql.engine import reading
 
 _log = logging.getLogger(__name__)
 
 #: Key of the PostgreSQL advisory lock that serialises migrations: "eatool" in ASCII.
 _LOCK_KEY: Final = int.from_bytes(b"eatool", "big")
+
+
+class SchemaNewer(StoreError):
+    """The database was migrated by a newer release than this one."""
 
 
 def config(connection: Connection | None = None) -> Config:
@@ -37,12 +42,19 @@ def config(connection: Connection | None = None) -> Config:
 
 
 def upgrade(engine: Engine) -> None:
-    """Bring the schema to the newest revisions, in one transaction; a no-op when it is there."""
+    """Bring the schema to the newest revisions, in one transaction; a no-op when it is there.
+
+    :class:`SchemaNewer` when it is at revisions that this release does not know.
+    """
     with engine.begin() as connection:
         if engine.dialect.name == "postgresql":
             connection.exec_driver_sql("SET LOCAL lock_timeout = 0")
             connection.exec_driver_sql(f"SELECT pg_advisory_xact_lock({_LOCK_KEY})")
         before = _current(connection)
+        if unknown := before - known():
+            raise SchemaNewer(
+                f"the schema is of a newer release ({', '.join(sorted(unknown))}): run that release"
+            )
         command.upgrade(config(connection), "heads")
         if before != head():
             _log.info("Schema migrated from %s to %s", sorted(before), sorted(head()))
@@ -52,6 +64,14 @@ def upgrade(engine: Engine) -> None:
 def head() -> frozenset[str]:
     """Newest revisions this release knows."""
     return frozenset(ScriptDirectory.from_config(config()).get_heads())
+
+
+@cache
+def known() -> frozenset[str]:
+    """All revisions of this release."""
+    return frozenset(
+        each.revision for each in ScriptDirectory.from_config(config()).walk_revisions()
+    )
 
 
 def current(engine: Engine) -> frozenset[str]:

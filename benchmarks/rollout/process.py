@@ -13,10 +13,10 @@ from tests.legacy.landscape import create_tables, insert, stored
 
 from benchmarks.store.checks import check_equal
 from eatool.domain.kinds import KINDS
-from eatool.legacy.cli import legacy
 from eatool.projections.inline import ReadModels
 from eatool.registry.opening import OpenRegistry, open_registry
 from eatool.rollout.feed import InlineByPhase
+from eatool.rollout.import_cli import legacy
 from eatool.rollout.ledger import Cause, Trigger
 from eatool.rollout.phases import Phase
 from eatool.rollout.process import Outset, RolloutProcess

@@ -20,7 +20,7 @@ COMMANDS: Mapping[str, tuple[str, str]] = {
     "dev": ("eatool.dev.cli:dev", "Run a local Kubernetes API."),
     "get": ("eatool.registry.cli:get", "Show what is recorded."),
     "history": ("eatool.registry.cli:history", "Show who changed what, when and why."),
-    "legacy": ("eatool.legacy.cli:legacy", "Take over the tables of an existing registry."),
+    "legacy": ("eatool.rollout.import_cli:legacy", "Take over the tables of an existing registry."),
     "parity": ("eatool.rollout.parity_cli:parity", "See where legacy tables and the log differ."),
     "projections": ("eatool.projections.cli:projections", "Prove and rebuild the read tables."),
     "relay": ("eatool.publishing.cli:relay", "See and unpark what goes to the broker."),

@@ -17,7 +17,7 @@ from eatool.domain.evolve import fold
 from eatool.domain.identity import EntityRef
 from eatool.domain.kind import EntitySpec
 from eatool.domain.kinds import KINDS
-from eatool.legacy.cli import legacy
+from eatool.rollout.import_cli import legacy
 from eatool.store.port import RecordedEvent
 from eatool.store.sql.engine import open_engine
 from eatool.store.sql.log import SqlEventStore

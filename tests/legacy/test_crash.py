@@ -19,7 +19,7 @@ from eatool.store.sql.engine import open_engine
 from eatool.store.sql.log import SqlEventStore
 
 OPERATOR = Path(__file__).parents[2] / "operator"
-CODE = "from eatool.legacy.cli import legacy; legacy()"
+CODE = "from eatool.rollout.import_cli import legacy; legacy()"
 
 
 def recorded(store: SqlEventStore) -> int:

@@ -11,24 +11,14 @@ from sqlalchemy import Engine
 from eatool.domain.kind import EntityKind
 from eatool.domain.kinds import KINDS
 from eatool.legacy import adoption
-from eatool.legacy.applying import Applying
-from eatool.legacy.bookkeeping import Bookkeeping, Rehearsed
-from eatool.legacy.importing import Import
+from eatool.legacy.bookkeeping import Bookkeeping
 from eatool.legacy.manifests import write_manifests
-from eatool.legacy.report import Report, counts, reasons, save
 from eatool.legacy.rows import name_complaint
 from eatool.legacy.source import RowSource
-from eatool.registry.command_line import (
-    KindName,
-    actor_option,
-    declared,
-    reason_option,
-    with_registry,
-)
-from eatool.registry.opening import OpenRegistry
+from eatool.registry.command_line import KindName
 from eatool.store.command_line import opened_engine, store_option
 from eatool.store.sql.migrate import upgrade
-from eatool.terminal import output_option, progress_bar, show_json, show_rows, show_table
+from eatool.terminal import output_option, progress_bar, show_rows
 
 
 def _a_name(_context: click.Context, _option: click.Parameter, value: str) -> str:
@@ -48,7 +38,7 @@ namespace_option = click.option(
     show_default=True,
     help="The namespace whose entities the registry holds.",
 )
-_kinds = click.option(
+kinds_option = click.option(
     "--kind", "-k", "kinds", type=KindName(), multiple=True, help="Only these; may be repeated."
 )
 
@@ -56,11 +46,12 @@ _kinds = click.option(
 @click.group()
 def legacy() -> None:
     """The tables of an existing registry, in the database of the event store."""
+    # Its command `import` has to know of rollouts: eatool.rollout.import_cli adds it.
 
 
 @legacy.command()
 @store_option
-@_kinds
+@kinds_option
 def adopt(url: str, kinds: tuple[EntityKind, ...]) -> None:
     """Add the columns and triggers that make its tables tell of their writes.
 
@@ -68,7 +59,7 @@ def adopt(url: str, kinds: tuple[EntityKind, ...]) -> None:
     """
     with opened_engine(url) as engine:
         upgrade(engine)
-        there = _there(engine, kinds)
+        there = kinds_there(engine, kinds)
         problems = RowSource(engine).problems(there, adopted=False)
         if problems:
             raise click.ClickException("\n".join(problems))
@@ -82,7 +73,7 @@ def adopt(url: str, kinds: tuple[EntityKind, ...]) -> None:
 
 @legacy.command()
 @store_option
-@_kinds
+@kinds_option
 def release(url: str, kinds: tuple[EntityKind, ...]) -> None:
     """Take the triggers away again. The columns stay, they hold data."""
     with opened_engine(url) as engine:
@@ -90,73 +81,10 @@ def release(url: str, kinds: tuple[EntityKind, ...]) -> None:
             click.echo(f"{kind.table} released")
 
 
-@legacy.command("import")
-@store_option
-@namespace_option
-@_kinds
-@click.option(
-    "--report",
-    "file",
-    type=click.Path(dir_okay=False, path_type=Path),
-    help="Write every refused row to this .csv or .json file.",
-)
-@click.option("--dry-run", is_flag=True, help="Decide everything, record nothing, adopt nothing.")
-@actor_option
-@reason_option
-@output_option
-def import_(
-    *,
-    url: str,
-    namespace: str,
-    kinds: tuple[EntityKind, ...],
-    file: Path | None,
-    dry_run: bool,
-    actor: str,
-    reason: str | None,
-    output: str,
-) -> None:
-    """Record the rows of adopted tables as events, referenced ones first.
-
-    Run again after a crash it goes on, and later it records what has changed in the registry
-    since. Exit code 0: every row is recorded; 1: some were refused; 2: nothing was tried.
-    """
-    if file is not None and file.suffix not in {".csv", ".json"}:
-        raise click.UsageError("--report: must be a .csv or a .json file")
-    with opened_engine(url) as engine:
-        source, there = RowSource(engine), _there(engine, kinds)
-        problems = source.problems(there, adopted=not dry_run)
-        if problems:
-            hint = (
-                "" if dry_run else "\nrun `eatool legacy adopt` first, so that no write is missed"
-            )
-            raise click.UsageError("\n".join(problems) + hint)
-        total = sum(map(source.count, there))
-
-        async def run(opened: OpenRegistry) -> Report:
-            notes = Bookkeeping(engine, namespace)
-            with progress_bar("importing", total) as move:
-                run = Import(
-                    Applying(opened.registry, opened.entities),
-                    source,
-                    Rehearsed(notes) if dry_run else notes,
-                    namespace,
-                    declared(actor, reason),
-                    lambda rows: move(advance=rows),
-                )
-                return await run.run(there)
-
-        report = with_registry(url, run, dry_run=dry_run)
-    if file is not None:
-        save(report, file)
-    _tell(report, output, dry_run=dry_run, file=file)
-    if report.complaints:
-        raise SystemExit(1)
-
-
 @legacy.command()
 @store_option
 @namespace_option
-@_kinds
+@kinds_option
 @click.option(
     "--out",
     required=True,
@@ -176,7 +104,7 @@ def manifests(
 ) -> None:
     """Write a custom resource for every row, ready for kubectl apply or a GitOps repository."""
     with opened_engine(url) as engine:
-        source, there = RowSource(engine), _there(engine, kinds)
+        source, there = RowSource(engine), kinds_there(engine, kinds)
         problems = source.problems(there, adopted=False)
         if problems:
             raise click.UsageError("\n".join(problems))
@@ -230,23 +158,10 @@ def status(url: str, namespace: str, output: str) -> None:
     show_rows(rows, output, "table", "rows", "adopted", "imported", "refused", "pending")
 
 
-def _there(engine: Engine, kinds: Sequence[EntityKind]) -> list[EntityKind]:
+def kinds_there(engine: Engine, kinds: Sequence[EntityKind]) -> list[EntityKind]:
     """The kinds that are meant: the given ones, or all that have a table."""
     there = list(kinds) or RowSource(engine).present(KINDS.values())
     if not there:
         tables = ", ".join(kind.table for kind in KINDS.values())
         raise click.UsageError(f"--store: no table of a registry is there ({tables})")
     return there
-
-
-def _tell(report: Report, output: str, *, dry_run: bool, file: Path | None) -> None:
-    if output == "json":
-        show_json(report.as_json())
-        return
-    show_table(counts(report, dry_run=dry_run))
-    if canonicalised := report.total("canonicalised"):
-        click.echo(f"{canonicalised} rows are recorded in a tidier form than they are written in")
-    if report.complaints:
-        show_table(reasons(report))
-        where = f"every refused row is in {file}" if file else "--report FILE lists every row"
-        click.echo(f"{report.total('refused')} rows refused; {where}")

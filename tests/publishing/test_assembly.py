@@ -86,7 +86,7 @@ def test_everything_of_mqtt(tmp_path: Path, certificates: Certificates) -> None:
         },
         mqtt={
             "version": "3.1.1", "clientId": "me", "keepAliveSeconds": 7, "qos": 0, "retain": True,
-            "sessionExpirySeconds": 60, "maxPacketSize": 1000,
+            "maxPacketSize": 1000,
         },
         window=9,
         rateLimit={"eventsPerSecond": 50},
@@ -98,8 +98,7 @@ def test_everything_of_mqtt(tmp_path: Path, certificates: Certificates) -> None:
     assert (first.host, first.port, second.host, second.port) == ("a", 1, "::1", 8883)
     assert (first.username, first.password) == ("us@er", "p/w")
     assert (first.version, first.client_id, first.keepalive, first.qos) == ("3.1.1", "me", 7, 0)
-    assert (first.retain, first.session_expiry, first.clean_start) == (True, 60, False)
-    assert first.max_packet_size == 1000
+    assert (first.retain, first.max_packet_size) == (True, 1000)
     assert first.tls is not None
     assert first.tls.ca is not None
     assert first.tls.key is not None

@@ -42,7 +42,6 @@ _PARAMETERS: Final[dict[str, tuple[tuple[str, ...], Callable[[str], Any]]]] = {
     "retain": (("mqtt", "retain"), _flag),
     "client_id": (("mqtt", "clientId"), str),
     "keepalive": (("mqtt", "keepAliveSeconds"), _number),
-    "session_expiry": (("mqtt", "sessionExpirySeconds"), _number),
     "max_packet_size": (("mqtt", "maxPacketSize"), _number),
     "encode_dots": (("mqtt", "encodeDots"), _flag),
     "vpn": (("solace", "messageVpn"), str),

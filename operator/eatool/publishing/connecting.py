@@ -125,7 +125,6 @@ def _mqtt(
     options = MqttOptions(
         address.host, address.port, username=login.username, password=login.password, tls=tls
     )
-    session_expiry = given.session_expiry_seconds or 0
     qos: QoS = _QOS[1 if given.qos is None else given.qos]
     return replace(
         options,
@@ -133,8 +132,6 @@ def _mqtt(
         client_id=given.client_id or f"eatool-{name}",
         qos=qos,
         keepalive=given.keep_alive_seconds or options.keepalive,
-        clean_start=session_expiry == 0,
-        session_expiry=session_expiry,
         retain=bool(given.retain),
         max_packet_size=given.max_packet_size,
     )

@@ -5,7 +5,9 @@ runs in a thread, and in one of its own: a name that cannot be looked up takes t
 minute, and a few such brokers would take all threads that the others' database work needs.
 
 paho's own reconnection and re-sending are off: after a lost session the relay builds a new
-publisher and decides itself what to send again.
+publisher and decides itself what to send again. So the broker is never asked to keep a session:
+the next one counts packet ids from 1 again, and at QoS 2 a broker that still knew one of them would
+take a new event for the repetition of an old one.
 """
 
 from __future__ import annotations
@@ -24,7 +26,7 @@ from paho.mqtt.reasoncodes import ReasonCode
 from eatool.publishing.blocking import in_own_thread
 from eatool.publishing.mqtt_driver import LoopDriver
 from eatool.publishing.mqtt_options import MqttOptions
-from eatool.publishing.mqtt_properties import connect_properties, publish_properties
+from eatool.publishing.mqtt_properties import NO_SESSION_KEPT, publish_properties
 from eatool.publishing.mqtt_reasons import ended_by, fault_of_session, refusal
 from eatool.publishing.mqtt_socket import BufferingContext
 from eatool.publishing.os_errors import fault_of, in_words
@@ -158,7 +160,7 @@ class MqttPublisher:
         client = Client(
             CallbackAPIVersion.VERSION2,
             client_id=options.client_id + suffix,
-            clean_session=None if self._v5 else options.clean_start,
+            clean_session=None if self._v5 else True,
             protocol=MQTTProtocolVersion.MQTTv5 if self._v5 else MQTTProtocolVersion.MQTTv311,
             reconnect_on_failure=False,
         )
@@ -186,8 +188,8 @@ class MqttPublisher:
                 options.host,
                 options.port,
                 options.keepalive,
-                clean_start=options.clean_start,
-                properties=connect_properties(options.session_expiry),
+                clean_start=True,
+                properties=NO_SESSION_KEPT,
             )
         else:
             client.connect(options.host, options.port, options.keepalive)

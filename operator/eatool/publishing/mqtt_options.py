@@ -17,12 +17,10 @@ class MqttOptions:
 
     Attributes:
         client_id: a prefix; every connection adds its own suffix, because a broker throws out
-            the older of two sessions with one id. Set ``exact_client_id`` where access rules
-            or a persistent session need the id as written, with one relay per destination.
+            the older of two sessions with one id, and several relays share a destination. Set
+            ``exact_client_id`` where access rules need the id as written, with one relay.
         qos: 1 waits for PUBACK, 2 for PUBCOMP; 0 is "handed to the socket", which loses
             messages when the connection breaks.
-        clean_start, session_expiry: the relay re-sends by itself, so the broker need not keep
-            a publisher's session; expiry is MQTT 5 only.
         retain: let the broker keep the newest message of each topic for new subscribers.
         max_packet_size: own limit; the smaller of it and the broker's (MQTT 5) holds. Set it
             for MQTT 3.1.1, where a broker ends the session on what is too large.
@@ -40,8 +38,6 @@ class MqttOptions:
     exact_client_id: bool = False
     qos: QoS = 1
     keepalive: int = 15
-    clean_start: bool = True
-    session_expiry: int = 0
     retain: bool = False
     max_packet_size: int | None = None
     receive_maximum: int = 65_535

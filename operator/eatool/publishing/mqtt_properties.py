@@ -7,6 +7,7 @@ than sending the message. It only ever calls ``pack()`` on what it is given to p
 from __future__ import annotations
 
 from functools import lru_cache
+from typing import Final
 
 from paho.mqtt.properties import Properties
 
@@ -47,11 +48,6 @@ def publish_properties(message: Message) -> PackedProperties:
     return _packed(b"".join(parts))
 
 
-def connect_properties(session_expiry: int) -> PackedProperties:
-    """Session Expiry Interval in seconds."""
-    return _packed(_SESSION_EXPIRY + session_expiry.to_bytes(4, "big"))
-
-
 def variable_byte_integer(value: int) -> bytes:
     """Seven bits a byte, lowest first, the high bit saying that more follow."""
     encoded = bytearray()
@@ -79,3 +75,7 @@ def _packed(body: bytes) -> PackedProperties:
 def _string(text: str) -> bytes:
     encoded = text.encode()
     return len(encoded).to_bytes(2, "big") + encoded
+
+
+#: Of CONNECT: Session Expiry Interval 0, the session ends with its connection.
+NO_SESSION_KEPT: Final = _packed(_SESSION_EXPIRY + bytes(4))

@@ -95,9 +95,6 @@ class MqttSpec(SpecObject):
     keep_alive_seconds: Annotated[int, Strict(), Field(ge=1, le=65_535)] | None = Field(
         None, description="Longest silence of the client; default 15."
     )
-    session_expiry_seconds: Annotated[int, Strict(), Field(ge=0, le=4_294_967_295)] | None = Field(
-        None, description="How long the broker keeps the publisher's session; default 0 (MQTT 5)."
-    )
     qos: Annotated[int, Strict(), Field(ge=0, le=2)] | None = Field(
         None, description="Quality of service; default 1. With 0 events may be lost."
     )

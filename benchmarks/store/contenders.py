@@ -11,7 +11,7 @@ from sqlalchemy import insert, update
 from benchmarks.store import peers, workload
 from benchmarks.store.checks import check_log
 from benchmarks.store.raw import raw, raw_answering
-from eatool.store.appender import GroupCommit
+from eatool.store.appender import LogAppender
 from eatool.store.port import Append
 from eatool.store.sql import tables
 from eatool.store.sql.engine import open_engine
@@ -82,7 +82,7 @@ def grouped(in_flight: int) -> Run:
                 for append in appends:
                     await group.append(append)
 
-            with GroupCommit(store) as group, workload.measured() as elapsed:
+            with LogAppender(store) as group, workload.measured() as elapsed:
                 await asyncio.gather(*map(caller, work))
                 return elapsed()
 

@@ -8,7 +8,7 @@ from uuid import UUID
 
 from benchmarks.store import workload
 from benchmarks.store.checks import check_equal, check_log
-from eatool.store.appender import GroupCommit
+from eatool.store.appender import LogAppender
 from eatool.store.sql.engine import open_engine
 from eatool.store.sql.log import SqlEventStore
 
@@ -43,7 +43,7 @@ def tailed(url: str, events: int) -> int:
                 sent.append(append.events[0].event_id)
 
         store = SqlEventStore(open_engine(url))
-        with GroupCommit(store) as group:
+        with LogAppender(store) as group:
             await asyncio.gather(*(caller(first + n) for n in range(_CALLERS)))
         store.close()
         return sent

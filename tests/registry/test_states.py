@@ -12,7 +12,7 @@ from eatool.registry.folding import CachedStates
 from eatool.registry.opening import open_registry
 from eatool.registry.outcome import Recorded, Unchanged
 from eatool.registry.service import Registry
-from eatool.store.appender import GroupCommit
+from eatool.store.appender import LogAppender
 from eatool.store.memory import MemoryEventStore
 from eatool.store.port import Append, Appended
 
@@ -29,7 +29,7 @@ async def test_a_restart_with_unchanged_objects_reads_each_stream_once(sqlite_ur
         assert opened.store.head().position == OBJECTS
     async with open_registry(sqlite_url) as opened:
         counted = Counted(opened.store)
-        appender = GroupCommit(opened.store)
+        appender = LogAppender(opened.store)
         registry = Registry(counted, appender, SqlLandscape(opened.store.engine))
         assert await registry.preload(opened.entities.pages) == OBJECTS
         assert counted.streams == 0

@@ -10,7 +10,7 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 from tests.store.support import append
 
-from eatool.store.appender import GroupCommit
+from eatool.store.appender import LogAppender
 from eatool.store.batch import Encoded
 from eatool.store.memory import MemoryEventStore
 from eatool.store.port import (
@@ -51,15 +51,15 @@ def gate() -> Gate:
 
 
 @pytest.fixture
-def group(gate: Gate) -> Iterator[GroupCommit]:
-    appender = GroupCommit(gate, max_batch=8, max_waiting=16)
+def group(gate: Gate) -> Iterator[LogAppender]:
+    appender = LogAppender(gate, max_batch=8, max_waiting=16)
     yield appender
     gate.open.set()
     appender.close()
 
 
 async def test_a_batch_is_what_queued_during_the_last_commit(
-    gate: Gate, group: GroupCommit
+    gate: Gate, group: LogAppender
 ) -> None:
     first = asyncio.create_task(group.append(append("a", 0)))
     await asyncio.to_thread(gate.entered.wait, 10)
@@ -70,7 +70,7 @@ async def test_a_batch_is_what_queued_during_the_last_commit(
     assert gate.sizes == [1, 8, 2]
 
 
-async def test_each_caller_gets_its_own_outcome(gate: Gate, group: GroupCommit) -> None:
+async def test_each_caller_gets_its_own_outcome(gate: Gate, group: LogAppender) -> None:
     gate.open.set()
     results = await asyncio.gather(
         *(group.append(append("a", version)) for version in (0, 0, 1)), return_exceptions=True
@@ -82,14 +82,14 @@ async def test_each_caller_gets_its_own_outcome(gate: Gate, group: GroupCommit) 
     ]
 
 
-async def test_what_cannot_be_stored_is_refused_at_once(group: GroupCommit) -> None:
+async def test_what_cannot_be_stored_is_refused_at_once(group: LogAppender) -> None:
     with pytest.raises(EventTooLarge):
         await group.append(append("a", 0, 101))
     with pytest.raises(EventTooLarge):
         group.submit(append("a", 0, 101)).result(0)
 
 
-async def test_a_failing_store_fails_those_callers_only(gate: Gate, group: GroupCommit) -> None:
+async def test_a_failing_store_fails_those_callers_only(gate: Gate, group: LogAppender) -> None:
     gate.open.set()
     for failure in (StoreUnavailable("away"), RuntimeError("a defect")):
         gate.failure = failure
@@ -101,7 +101,7 @@ async def test_a_failing_store_fails_those_callers_only(gate: Gate, group: Group
     assert (await group.append(append("a", 0))).events
 
 
-async def test_callers_wait_for_room(gate: Gate, group: GroupCommit) -> None:
+async def test_callers_wait_for_room(gate: Gate, group: LogAppender) -> None:
     tasks = [asyncio.create_task(group.append(append(f"s{n}", 0))) for n in range(60)]
     await asyncio.to_thread(gate.entered.wait, 10)
     gate.open.set()
@@ -110,7 +110,7 @@ async def test_callers_wait_for_room(gate: Gate, group: GroupCommit) -> None:
     assert gate.store.head().position == 60
 
 
-def test_threads_wait_for_room(gate: Gate, group: GroupCommit) -> None:
+def test_threads_wait_for_room(gate: Gate, group: LogAppender) -> None:
     gate.open.set()
     with ThreadPoolExecutor(4) as pool:
         done = list(pool.map(lambda n: group.submit(append(f"s{n}", 0)), range(60)))
@@ -118,7 +118,7 @@ def test_threads_wait_for_room(gate: Gate, group: GroupCommit) -> None:
 
 
 async def test_a_cancelled_caller_does_not_disturb_the_others(
-    gate: Gate, group: GroupCommit
+    gate: Gate, group: LogAppender
 ) -> None:
     hurried = asyncio.create_task(group.append(append("a", 0)))
     patient = asyncio.create_task(group.append(append("b", 0)))
@@ -129,7 +129,7 @@ async def test_a_cancelled_caller_does_not_disturb_the_others(
 
 
 async def test_closing_commits_what_is_queued(gate: Gate) -> None:
-    appender = GroupCommit(gate)
+    appender = LogAppender(gate)
     tasks = [asyncio.create_task(appender.append(append(f"s{n}", 0))) for n in range(5)]
     await asyncio.to_thread(gate.entered.wait, 10)
     gate.open.set()
@@ -143,7 +143,7 @@ async def test_closing_commits_what_is_queued(gate: Gate) -> None:
 
 
 async def test_on_a_database(log: SqlEventStore) -> None:
-    with GroupCommit(log) as group:
+    with LogAppender(log) as group:
         appended = await asyncio.gather(*(group.append(append(f"s{n}", 0)) for n in range(200)))
         with pytest.raises(WrongExpectedVersion):
             await group.append(append("s0", 0))

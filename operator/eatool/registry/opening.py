@@ -20,7 +20,7 @@ from eatool.projections.queries import Entities
 from eatool.registry.rehearsal import Rehearsal
 from eatool.registry.service import Appender, Registry
 from eatool.settings import Settings
-from eatool.store.appender import GroupCommit, Grouped
+from eatool.store.appender import Grouped, LogAppender
 from eatool.store.port import StoreUnavailable
 from eatool.store.projection_port import InlineProjection
 from eatool.store.sql.engine import lacks_file, open_engine
@@ -126,7 +126,7 @@ async def _opened(
     committing: Callable[[Grouped], Grouped],
 ) -> AsyncIterator[OpenRegistry]:
     landscape = SqlLandscape(store.engine)
-    commits = GroupCommit(committing(store))
+    commits = LogAppender(committing(store))
     appender: Appender
     if dry_run:
         appender = rehearsal = Rehearsal(store, landscape)

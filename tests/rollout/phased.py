@@ -11,6 +11,7 @@ from typing import Any
 from sqlalchemy import select, text
 from tests.legacy.landscape import create_tables
 
+from eatool.commands.intake import CommandIntake
 from eatool.commands.port import PENDING
 from eatool.commands.results import Awaiting
 from eatool.commands.sql import SqlCommandQueue
@@ -239,6 +240,7 @@ async def site(
         view = late.view = PhaseView(ledger, replica)
         view.refresh()
         queue, findings = SqlCommandQueue(engine), Findings(engine)
+        intake = CommandIntake(queue)
         legacy = LegacyWriter(store)
         follower = Follower(store, [FollowedByPhase(view, "default")], owner=replica)
         followed = FollowedKinds(store, view, follower)
@@ -254,6 +256,7 @@ async def site(
             gate=gate,
             legacy=legacy,
             queue=queue,
+            intake=intake,
             namespace="default",
         )
         repair = Repair(registry, legacy, store, "default")
@@ -276,6 +279,7 @@ async def site(
                 legacy,
             )
         finally:
+            intake.close()
             legacy.close()
             await asyncio.sleep(0)
 

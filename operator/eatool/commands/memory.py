@@ -3,34 +3,42 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Collection, Iterable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
+from functools import partial
 from uuid import UUID
 
-from eatool.commands.ordering import (
-    can_be_released,
-    can_be_woken,
-    next_due,
-    overtakes,
-    quantile_ranks,
-    rank,
-    replaced,
-)
+from eatool.commands.memory_reading import figures_of
+from eatool.commands.ordering import can_be_released, can_be_woken, new_work, next_due
 from eatool.commands.port import (
     PENDING,
     UNSTARTED,
     Command,
     CommandState,
+    Enqueued,
     Figures,
     Known,
     Leased,
     Queued,
     StoredCommand,
 )
-from eatool.commands.results import Awaiting, Refused, Result
+from eatool.commands.results import Result, dump
+from eatool.commands.rows import written
+from eatool.commands.transitions import (
+    admitted,
+    arrived,
+    buried,
+    discarded,
+    faulted,
+    finished,
+    newest,
+    requeued,
+    woken,
+)
 from eatool.store.clock import Clock, utc_now
 from eatool.store.listeners import Listeners
+from eatool.store.port import InvalidEvent, StoreError
 
 
 @dataclass(slots=True)
@@ -53,32 +61,22 @@ class MemoryCommandQueue:
 
     def enqueue(self, command: Command) -> Queued | Known:
         """See the port."""
+        (answer,) = self.enqueue_batch([command])
+        if isinstance(answer, StoreError):
+            raise answer
+        return answer
+
+    def enqueue_batch(self, commands: Sequence[Command]) -> list[Enqueued]:
+        """See the port."""
         with self._lock:
-            known = self._commands.get(command.id)
-            if known is not None:
-                return Known(known)
-            self._sequence += 1
-            now = self._clock()
-            stored = StoredCommand(
-                command=command,
-                sequence=self._sequence,
-                state=CommandState.QUEUED,
-                enqueued_at=now,
-                due_at=now,
-            )
-            stream = list(self._of(command.stream_id))
-            ahead = [each.command for each in stream if overtakes(each.command, command)]
-            if ahead:
-                newest = max(ahead, key=lambda each: rank(each) or 0)
-                stored = self._end(stored, CommandState.SUPERSEDED, superseded_by=newest.id)
-                self._put(stored)
-                return Queued(stored)
-            for each in replaced(command, stream):
-                self._put(self._end(each, CommandState.SUPERSEDED, superseded_by=command.id))
-            self._put(stored)
-            self._settle(command.stream_id)
-        self._listeners.wake(stored.sequence)
-        return Queued(stored)
+            added = [self._enqueue(command) for command in commands]
+            answers: list[Enqueued] = [
+                refused or self._answer(command, known=known)
+                for command, (known, refused) in zip(commands, added, strict=True)
+            ]
+        if work := new_work(answers):
+            self._listeners.wake(work)
+        return answers
 
     def claim(self, worker: str, lease: float, limit: int) -> list[Leased]:
         """See the port."""
@@ -106,69 +104,62 @@ class MemoryCommandQueue:
 
     def finish(self, leased: Leased, result: Result, *, again_after: float = 60.0) -> bool:
         """See the port."""
+        (told,) = self.finish_batch([(leased, result)], again_after=again_after)
+        if isinstance(told, StoreError):
+            raise told
+        return told
+
+    def finish_batch(
+        self, done: Sequence[tuple[Leased, Result]], *, again_after: float = 60.0
+    ) -> list[bool | StoreError]:
+        """See the port."""
         with self._lock:
-            if not self._holds(leased):
-                return False
-            stored = self._commands[leased.command.id]
-            woken = stored.due_at is not None
-            if woken and isinstance(result, Awaiting | Refused):
-                stored = self._requeued(stored)
-            elif isinstance(result, Awaiting):
-                due = self._in(again_after)
-                stored = replace(stored, state=CommandState.WAITING, due_at=due, attempts=0)
-            else:
-                stored = self._end(stored, CommandState.FINISHED)
-            return self._let_go(replace(stored, result=result, error=None))
+            ending = partial(finished, now=self._clock(), again_after=again_after)
+            answers: list[bool | StoreError] = []
+            for leased, result in done:
+                try:
+                    dump(result)
+                except InvalidEvent as error:
+                    answers.append(error)
+                else:
+                    answers.append(self._put_down(leased, partial(ending, result=result)))
+            return answers
 
     def retry(self, leased: Leased, after: float, why: str, *, counted: bool = True) -> bool:
         """See the port."""
         with self._lock:
-            if not self._holds(leased):
-                return False
-            stored = replace(
-                self._commands[leased.command.id],
-                state=CommandState.QUEUED,
-                due_at=self._in(after),
-                attempts=leased.attempts - (not counted),
-                error=why,
-            )
-            return self._let_go(stored)
+            attempts, due = leased.attempts - (not counted), self._in(after)
+            return self._put_down(leased, partial(faulted, attempts=attempts, due=due, why=why))
 
     def bury(self, leased: Leased, why: str) -> bool:
         """See the port."""
         with self._lock:
-            if not self._holds(leased):
-                return False
-            stored = self._commands[leased.command.id]
-            return self._let_go(replace(stored, state=CommandState.DEAD, due_at=None, error=why))
+            return self._put_down(leased, partial(buried, why=why))
 
     def wake(self, stream_ids: Collection[str]) -> int:
         """See the port."""
         with self._lock:
-            woken = [
+            concerned = [
                 stored
                 for stream_id in set(stream_ids)
-                for stored in list(self._of(stream_id))
-                if can_be_woken(stored, self._newest(stream_id))
+                for stored in self._of(stream_id)
+                if can_be_woken(stored, newest(self._of(stream_id)))
             ]
-            for stored in woken:
-                if stored.state is CommandState.RUNNING:
-                    self._put(replace(stored, due_at=self._clock()))
-                else:
-                    self._requeue(stored)
-        if woken:
-            self._listeners.wake(woken[-1].sequence)
-        return len(woken)
+            for stored in concerned:
+                self._put(woken(stored, self._clock()))
+        if concerned:
+            self._listeners.wake(concerned[-1].sequence)
+        return len(concerned)
 
     def release(self, command_id: UUID) -> bool:
         """See the port."""
         with self._lock:
             stored = self._commands.get(command_id)
             if stored is None or not can_be_released(
-                stored, self._newest(stored.command.stream_id)
+                stored, newest(self._of(stored.command.stream_id))
             ):
                 return False
-            self._requeue(stored)
+            self._put(requeued(stored, self._clock()))
         self._listeners.wake(stored.sequence)
         return True
 
@@ -178,14 +169,20 @@ class MemoryCommandQueue:
             stored = self._commands.get(command_id)
             if stored is None or stored.state not in UNSTARTED:
                 return False
-            self._put(self._end(stored, CommandState.DISCARDED))
-            self._settle(stored.command.stream_id)
+            self._put(discarded(stored, self._clock()))
         self._listeners.wake(stored.sequence)
         return True
 
     def get(self, command_id: UUID) -> StoredCommand | None:
         """See the port."""
         return self._commands.get(command_id)
+
+    def states(self, command_ids: Collection[UUID]) -> dict[UUID, CommandState]:
+        """See the port."""
+        with self._lock:
+            return {
+                each: self._commands[each].state for each in command_ids if each in self._commands
+            }
 
     def find(
         self,
@@ -215,29 +212,7 @@ class MemoryCommandQueue:
     ) -> Figures:
         """See the port."""
         found = self.find(aggregate_type=aggregate_type, limit=len(self._commands) + 1)
-        now = self._clock()
-        moving = {CommandState.QUEUED, CommandState.RUNNING}
-        ages = [(now - each.enqueued_at).total_seconds() for each in found if each.state in moving]
-        latencies = sorted(
-            (each.finished_at - each.enqueued_at).total_seconds()
-            for each in found
-            if each.state is CommandState.FINISHED
-            and each.finished_at is not None
-            and each.finished_at > now - timedelta(seconds=window)
-        )
-        states = [each.state for each in found]
-        return Figures(
-            queued=states.count(CommandState.QUEUED),
-            running=states.count(CommandState.RUNNING),
-            waiting=states.count(CommandState.WAITING),
-            dead=states.count(CommandState.DEAD),
-            oldest=max(ages, default=0.0),
-            finished=len(latencies),
-            latencies={
-                quantile: latencies[index]
-                for quantile, index in quantile_ranks(len(latencies), quantiles).items()
-            },
-        )
+        return figures_of(found, self._clock(), window, quantiles)
 
     def prune(self, older_than: float, limit: int = 1000) -> int:
         """See the port."""
@@ -260,46 +235,36 @@ class MemoryCommandQueue:
 
     # -- pieces, under the lock --------------------------------------------------------------
 
+    def _enqueue(self, command: Command) -> tuple[bool, InvalidEvent | None]:
+        """Whether the id was known, and why the command cannot be stored."""
+        if command.id in self._commands:
+            return True, None
+        try:
+            written(command)
+        except InvalidEvent as error:
+            return False, error
+        self._sequence += 1
+        now = self._clock()
+        new = arrived(command, self._sequence, now)
+        changes = admitted(new, self._of(command.stream_id), now)
+        for each in (new, *changes):
+            self._put(each)
+        return False, None
+
+    def _answer(self, command: Command, *, known: bool) -> Queued | Known:
+        stored = self._commands[command.id]
+        return Known(stored) if known else Queued(stored)
+
     def _in(self, seconds: float) -> datetime:
         return self._clock() + timedelta(seconds=seconds)
 
-    def _of(self, stream_id: str) -> Iterable[StoredCommand]:
-        return (each for each in self._commands.values() if each.command.stream_id == stream_id)
-
-    def _newest(self, stream_id: str) -> int:
-        return max(each.sequence for each in self._of(stream_id))
+    def _of(self, stream_id: str) -> list[StoredCommand]:
+        return [each for each in self._commands.values() if each.command.stream_id == stream_id]
 
     def _put(self, stored: StoredCommand) -> None:
+        stream_id = stored.command.stream_id
         self._commands[stored.command.id] = stored
-        self._streams.setdefault(stored.command.stream_id, _Stream())
-
-    def _end(
-        self, stored: StoredCommand, state: CommandState, superseded_by: UUID | None = None
-    ) -> StoredCommand:
-        return replace(
-            stored,
-            state=state,
-            due_at=None,
-            finished_at=self._clock(),
-            superseded_by=superseded_by,
-        )
-
-    def _requeue(self, stored: StoredCommand) -> None:
-        self._put(self._requeued(stored))
-        self._settle(stored.command.stream_id)
-
-    def _requeued(self, stored: StoredCommand) -> StoredCommand:
-        return replace(
-            stored,
-            state=CommandState.QUEUED,
-            due_at=self._clock(),
-            attempts=0,
-            finished_at=None,
-            result=None,
-        )
-
-    def _settle(self, stream_id: str) -> None:
-        stream = self._streams[stream_id]
+        stream = self._streams.setdefault(stream_id, _Stream())
         if stream.owner is None:
             stream.claimable_at = next_due(self._of(stream_id))
 
@@ -326,8 +291,10 @@ class MemoryCommandQueue:
             and stream.claimable_at > self._clock()
         )
 
-    def _let_go(self, stored: StoredCommand) -> bool:
-        self._put(stored)
-        self._streams[stored.command.stream_id].owner = None
-        self._settle(stored.command.stream_id)
+    def _put_down(self, leased: Leased, ending: Callable[[StoredCommand], StoredCommand]) -> bool:
+        """Say what became of the command, and free its stream, if it still is ``leased``'s."""
+        if not self._holds(leased):
+            return False
+        self._streams[leased.command.stream_id].owner = None
+        self._put(ending(self._commands[leased.command.id]))
         return True

@@ -12,7 +12,9 @@ from eatool.commands.port import (
     UNSTARTED,
     Command,
     CommandState,
+    Enqueued,
     Operation,
+    Queued,
     StoredCommand,
 )
 from eatool.commands.results import Refused
@@ -91,6 +93,18 @@ def _refused_last(stored: StoredCommand, newest: int) -> bool:
         stored.state is CommandState.FINISHED
         and isinstance(stored.result, Refused)
         and stored.sequence == newest
+    )
+
+
+def new_work(answers: Iterable[Enqueued]) -> int:
+    """The highest sequence that was made due; 0 when there is no new work."""
+    return max(
+        (
+            each.stored.sequence
+            for each in answers
+            if isinstance(each, Queued) and each.stored.state is CommandState.QUEUED
+        ),
+        default=0,
     )
 
 

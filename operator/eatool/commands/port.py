@@ -36,6 +36,7 @@ from uuid import UUID
 
 from eatool.commands.results import Result
 from eatool.domain.events import JsonObject
+from eatool.store.port import StoreError
 
 
 class Operation(StrEnum):
@@ -137,6 +138,10 @@ class Known:
     stored: StoredCommand
 
 
+#: What becomes of a command that is handed in with others: an error is that command's alone.
+Enqueued = Queued | Known | StoreError
+
+
 @dataclass(frozen=True, slots=True)
 class Leased:
     """A command in the hands of one worker until the lease ends.
@@ -183,6 +188,14 @@ class CommandQueue(Protocol):
         """Keep the command. Older generations that it replaces become ``Superseded``."""
         ...
 
+    def enqueue_batch(self, commands: Sequence[Command]) -> list[Enqueued]:
+        """The same for several, one after the other, in one commit.
+
+        The answers tell how things stand after it. A command that cannot be stored
+        (``InvalidEvent``) does not keep the others from being stored.
+        """
+        ...
+
     def claim(self, worker: str, lease: float, limit: int) -> list[Leased]:
         """Start at most ``limit`` commands, each the first of its stream; never waits.
 
@@ -202,6 +215,12 @@ class CommandQueue(Protocol):
         again when it is woken or after ``again_after`` seconds. What was woken while it was
         running, and is not recorded, is decided again at once.
         """
+        ...
+
+    def finish_batch(
+        self, done: Sequence[tuple[Leased, Result]], *, again_after: float = 60.0
+    ) -> list[bool | StoreError]:
+        """The same for several, in one commit; a result that cannot be stored fails alone."""
         ...
 
     def retry(self, leased: Leased, after: float, why: str, *, counted: bool = True) -> bool:
@@ -233,6 +252,10 @@ class CommandQueue(Protocol):
 
     def get(self, command_id: UUID) -> StoredCommand | None:
         """One command."""
+        ...
+
+    def states(self, command_ids: Collection[UUID]) -> dict[UUID, CommandState]:
+        """Of those that there are."""
         ...
 
     def find(

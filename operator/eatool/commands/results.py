@@ -6,8 +6,10 @@ from collections.abc import Iterable
 from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter
+from pydantic_core import PydanticSerializationError
 
 from eatool.domain.errors import FieldError
+from eatool.store.port import InvalidEvent
 
 
 class _Result(BaseModel):
@@ -71,8 +73,11 @@ _RESULT: TypeAdapter[Result] = TypeAdapter(Result)
 
 
 def dump(result: Result) -> str:
-    """The stored form."""
-    return _RESULT.dump_json(result).decode()
+    """The stored form; ``InvalidEvent`` when there is none."""
+    try:
+        return _RESULT.dump_json(result).decode()
+    except PydanticSerializationError as error:  # half a surrogate pair, quoted in a complaint
+        raise InvalidEvent("the result cannot be stored") from error
 
 
 def load(text: str) -> Result:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Final
 
 import orjson
 from sqlalchemy import RowMapping
@@ -13,10 +13,12 @@ from eatool.store.port import InvalidEvent
 
 
 def written(command: Command) -> dict[str, Any]:
-    """Column values that never change; ``InvalidEvent`` for a payload that has no JSON form."""
+    """Column values that never change; ``InvalidEvent`` for what has no JSON or UTF-8 form."""
     try:
         payload = orjson.dumps(command.payload).decode()
-    except TypeError as error:
+        for text in (command.stream_id, command.uid, command.actor):
+            text.encode()
+    except (TypeError, UnicodeEncodeError) as error:
         raise InvalidEvent(f"the change cannot be stored: {error}") from error
     return {
         "id": command.id,
@@ -53,3 +55,24 @@ def read(row: RowMapping) -> StoredCommand:
         error=row["error"],
         superseded_by=row["superseded_by"],
     )
+
+
+#: Columns that tell what has become of a command.
+CHANGING: Final = (
+    "state", "due_at", "attempts", "finished_at", "latency", "result", "error", "superseded_by",
+)  # fmt: skip
+
+
+def changing(stored: StoredCommand) -> dict[str, Any]:
+    """Their values."""
+    finished = stored.finished_at if stored.state is CommandState.FINISHED else None
+    return {
+        "state": stored.state,
+        "due_at": stored.due_at,
+        "attempts": stored.attempts,
+        "finished_at": stored.finished_at,
+        "latency": None if finished is None else (finished - stored.enqueued_at).total_seconds(),
+        "result": None if stored.result is None else results.dump(stored.result),
+        "error": stored.error,
+        "superseded_by": stored.superseded_by,
+    }

@@ -1,37 +1,54 @@
 """The queue in the log's database, SQLite or PostgreSQL.
 
-Every transaction that decides about a stream's commands holds the stream's row: on PostgreSQL by
-its lock, on SQLite because there is one writer. Claims skip rows that somebody holds. Skipping
-*commands* would let two workers have two of one stream; a stream has only one row to skip.
+Every transaction that decides about commands holds their streams (:mod:`eatool.commands.held`).
+Claims skip streams that somebody holds. Skipping *commands* would let two workers have two of one
+stream; a stream has only one row to skip.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Sequence
 from datetime import datetime, timedelta
-from typing import Any
 from uuid import UUID
 
-from sqlalchemy import Connection, Engine, or_, select
+from sqlalchemy import Engine, select
 
-from eatool.commands import results, rows, statements
-from eatool.commands.ordering import can_be_released, can_be_woken, replaced
+from eatool.commands import rows, statements
+from eatool.commands.held import HeldStreams
+from eatool.commands.ordering import can_be_released, can_be_woken, new_work
 from eatool.commands.port import (
     UNSTARTED,
     Command,
     CommandState,
+    Enqueued,
     Figures,
     Known,
     Leased,
     Queued,
     StoredCommand,
 )
-from eatool.commands.results import Awaiting, Refused, Result
+from eatool.commands.results import Result
 from eatool.commands.sql_reading import CommandReader
-from eatool.commands.tables import command, command_stream
+from eatool.commands.tables import command
+from eatool.commands.transitions import (
+    buried,
+    discarded,
+    faulted,
+    finished,
+    newest,
+    requeued,
+    woken,
+)
 from eatool.store.clock import Clock
+from eatool.store.halving import by_halves
 from eatool.store.listeners import Listeners
+from eatool.store.port import StoreError
 from eatool.store.sql.database import Database
+
+#: What becomes of a running command at a time.
+_Ending = Callable[[StoredCommand, datetime], StoredCommand]
+#: What becomes of a command, given its stream's highest sequence and the time; none: it stays.
+_Decision = Callable[[StoredCommand, int, datetime], StoredCommand | None]
 
 
 class SqlCommandQueue:
@@ -45,30 +62,20 @@ class SqlCommandQueue:
         self._database = Database(engine, clock=clock)
         self._listeners = Listeners()
         self._reader = CommandReader(self._database)
-        self._insert = self._database.insert(command_stream)
 
     def enqueue(self, command_: Command) -> Queued | Known:
         """See the port."""
-        # A restart asks for everything again: most ids are known, and reading takes no lock.
-        known = self._reader.get(command_.id)
-        if known is not None:
-            return Known(known)
-        with self._database.write() as connection:
-            self._lock(connection, command_.stream_id)
-            pending = statements.read(
-                connection,
-                or_(
-                    command.c.id == command_.id,
-                    (command.c.stream_id == command_.stream_id) & statements.PENDING_HERE,
-                ),
-            )
-            known = next((each for each in pending if each.command.id == command_.id), None)
-            if known is not None:
-                return Known(known)
-            stored = self._add(connection, command_, pending)
-        if stored.state is CommandState.QUEUED:
-            self._listeners.wake(stored.sequence)
-        return Queued(stored)
+        (answer,) = self.enqueue_batch([command_])
+        if isinstance(answer, StoreError):
+            raise answer
+        return answer
+
+    def enqueue_batch(self, commands: Sequence[Command]) -> list[Enqueued]:
+        """See the port."""
+        answers = by_halves(self._enqueue, commands)
+        if work := new_work(answers):
+            self._listeners.wake(work)
+        return answers
 
     def claim(self, worker: str, lease: float, limit: int) -> list[Leased]:
         """See the port."""
@@ -95,55 +102,56 @@ class SqlCommandQueue:
             return [
                 each
                 for each in sorted(leased, key=lambda each: each.command.stream_id)
-                if not statements.hold(connection, each, now, claimable_at=until)
+                if not statements.prolong(connection, each, now, until)
             ]
 
     def finish(self, leased: Leased, result: Result, *, again_after: float = 60.0) -> bool:
         """See the port."""
-        with self._database.write() as connection:
-            now = self._database.now(connection)
-            if not statements.hold(connection, leased, now, owner=None):
-                return False
-            if isinstance(result, Awaiting | Refused) and statements.is_woken(connection, leased):
-                values = _requeued(now)
-            elif isinstance(result, Awaiting):
-                due = now + timedelta(seconds=again_after)
-                values = {"state": CommandState.WAITING, "due_at": due, "attempts": 0}
-            else:
-                latency = (now - leased.enqueued_at).total_seconds()
-                values = {"state": CommandState.FINISHED, "due_at": None, "finished_at": now,
-                          "latency": latency}  # fmt: skip
-            told = {"result": results.dump(result), "error": None}
-            statements.put_down(connection, leased, values | told)
-            return True
+        (told,) = self.finish_batch([(leased, result)], again_after=again_after)
+        if isinstance(told, StoreError):
+            raise told
+        return told
+
+    def finish_batch(
+        self, done: Sequence[tuple[Leased, Result]], *, again_after: float = 60.0
+    ) -> list[bool | StoreError]:
+        """See the port."""
+
+        def ending(result: Result) -> _Ending:
+            return lambda stored, now: finished(stored, result, now, again_after)
+
+        return by_halves(self._put_down, [(leased, ending(result)) for leased, result in done])
 
     def retry(self, leased: Leased, after: float, why: str, *, counted: bool = True) -> bool:
         """See the port."""
-        with self._database.write() as connection:
-            now = self._database.now(connection)
-            values = {
-                "state": CommandState.QUEUED,
-                "due_at": now + timedelta(seconds=after),
-                "attempts": leased.attempts - (not counted),
-                "error": why,
-            }
-            return statements.let_go(connection, leased, now, values)
+        attempts, pause = leased.attempts - (not counted), timedelta(seconds=after)
+        (told,) = self._put_down(
+            [(leased, lambda stored, now: faulted(stored, attempts, now + pause, why))]
+        )
+        return told
 
     def bury(self, leased: Leased, why: str) -> bool:
         """See the port."""
-        with self._database.write() as connection:
-            values = {"state": CommandState.DEAD, "due_at": None, "error": why}
-            return statements.let_go(connection, leased, self._database.now(connection), values)
+        (told,) = self._put_down([(leased, lambda stored, _now: buried(stored, why))])
+        return told
 
     def wake(self, stream_ids: Collection[str]) -> int:
         """See the port."""
-        woken: list[StoredCommand] = []
-        # One transaction each: in one for all, two wakers could wait for each other.
-        for stream_id in sorted(set(stream_ids)):
-            woken += self._wake(stream_id)
-        if woken:
-            self._listeners.wake(woken[-1].sequence)
-        return len(woken)
+        with self._database.write() as connection:
+            streams = HeldStreams(connection, stream_ids)
+            streams.load(last=True)
+            now = self._database.now(connection)
+            concerned = [
+                each
+                for stream in streams.each()
+                for each in stream
+                if can_be_woken(each, newest(stream))
+            ]
+            streams.put(*(woken(each, now) for each in concerned))
+            streams.write()
+        if concerned:
+            self._listeners.wake(concerned[-1].sequence)
+        return len(concerned)
 
     def release(self, command_id: UUID) -> bool:
         """See the port."""
@@ -156,6 +164,10 @@ class SqlCommandQueue:
     def get(self, command_id: UUID) -> StoredCommand | None:
         """See the port."""
         return self._reader.get(command_id)
+
+    def states(self, command_ids: Collection[UUID]) -> dict[UUID, CommandState]:
+        """See the port."""
+        return self._reader.states(command_ids)
 
     def find(
         self,
@@ -187,6 +199,7 @@ class SqlCommandQueue:
                 .where(command.c.finished_at < horizon, ~statements.PENDING_HERE)
                 .order_by(command.c.finished_at)
                 .limit(limit)
+                .with_for_update(skip_locked=True)
             )
             return connection.execute(
                 command.delete().where(command.c.sequence.in_(old), ~statements.PENDING_HERE)
@@ -196,103 +209,70 @@ class SqlCommandQueue:
         """See the port."""
         return self._listeners.add(wake)
 
-    # -- pieces of transactions --------------------------------------------------------------
+    # -- transactions ------------------------------------------------------------------------
 
-    def _lock(self, connection: Connection, stream_id: str) -> None:
-        """Hold the stream's row, making it first if need be."""
-        # The update changes nothing; it locks the row in the same round trip.
-        row = self._insert.values(stream_id=stream_id, epoch=0)
-        connection.execute(
-            row.on_conflict_do_update(
-                index_elements=[statements.STREAM.stream_id],
-                set_={"epoch": statements.STREAM.epoch},
-            )
-        )
+    def _enqueue(self, commands: Sequence[Command]) -> list[Queued | Known]:
+        for each in commands:
+            rows.written(each)  # what cannot be stored is refused before anything is locked
+        wanted = {each.id: each for each in commands}
+        # A restart asks for everything again: most ids are known, and reading takes no lock.
+        stored = self._reader.known(wanted)
+        added: set[UUID] = set()
+        if len(stored) < len(wanted):
+            with self._database.write() as connection:
+                new = [each for each in wanted.values() if each.id not in stored]
+                streams = HeldStreams(connection, [each.stream_id for each in new])
+                streams.load(ranked=True, ids=wanted)
+                stored |= streams.known(wanted)
+                new = [each for each in new if each.id not in stored]
+                if new:
+                    streams.add(new, self._database.now(connection))
+                    streams.write()
+                added = {each.id for each in new}
+                stored |= streams.known(added)
+        answers: list[Queued | Known] = []
+        for each in commands:
+            answers.append((Queued if each.id in added else Known)(stored[each.id]))
+            added.discard(each.id)
+        return answers
 
-    def _add(
-        self, connection: Connection, new: Command, pending: Sequence[StoredCommand]
-    ) -> StoredCommand:
-        """Insert ``new`` behind (and instead of) what is pending in its stream."""
-        now = self._database.now(connection)
-        values = rows.written(new) | {"enqueued_at": now, "attempts": 0}
-        ahead = statements.overtaken_by(connection, new)
-        if ahead is not None:
-            values |= {
-                "state": CommandState.SUPERSEDED, "finished_at": now, "superseded_by": ahead,
-            }  # fmt: skip
-            return statements.insert(connection, values)
-        stored = statements.insert(
-            connection, values | {"state": CommandState.QUEUED, "due_at": now}
-        )
-        older = replaced(new, pending)
-        statements.supersede(connection, older, new.id, now)
-        left = [each for each in pending if each not in older]
-        statements.settle(connection, new.stream_id, [*left, stored])
-        return stored
-
-    def _wake(self, stream_id: str) -> list[StoredCommand]:
+    def _put_down(self, told: Sequence[tuple[Leased, _Ending]]) -> list[bool]:
+        """Say what became of commands, and free their streams; not of those whose lease is lost."""
         with self._database.write() as connection:
-            self._lock(connection, stream_id)
-            newest = statements.newest(connection, stream_id)
-            last = command.c.sequence == newest
-            found = statements.read(
-                connection, command.c.stream_id == stream_id, or_(statements.PENDING_HERE, last)
-            )
-            woken = [each for each in found if can_be_woken(each, newest)]
-            for each in woken:
-                if each.state is CommandState.RUNNING:
-                    statements.change(
-                        connection, each.command.id, {"due_at": self._database.now(connection)}
-                    )
-                else:
-                    statements.change(
-                        connection, each.command.id, _requeued(self._database.now(connection))
-                    )
-            if woken:
-                statements.settle(connection, stream_id)
-            return woken
+            streams = HeldStreams(connection, [each.command.stream_id for each, _ in told])
+            streams.load()
+            now = self._database.now(connection)
+            held = [streams.free(leased, now) for leased, _ in told]
+            for (leased, ending), is_held in zip(told, held, strict=True):
+                if is_held:
+                    streams.put(ending(streams.known([leased.command.id])[leased.command.id], now))
+            streams.write()
+        return held
 
-    def _decide(
-        self,
-        command_id: UUID,
-        decide: Callable[[StoredCommand, int, datetime], dict[str, Any] | None],
-    ) -> bool:
+    def _decide(self, command_id: UUID, decide: _Decision) -> bool:
         """Change one command as a person wishes; False when the rules are against it."""
         known = self._reader.get(command_id)
         if known is None:
             return False
-        stream_id = known.command.stream_id
         with self._database.write() as connection:
-            self._lock(connection, stream_id)
-            stored = statements.get(connection, command_id)
+            streams = HeldStreams(connection, [known.command.stream_id])
+            streams.load(last=True, ids=[command_id])
+            stored = streams.known([command_id]).get(command_id)
             if stored is None:
                 return False
-            newest = statements.newest(connection, stream_id)
-            values = decide(stored, newest, self._database.now(connection))
-            if values is None:
+            last = newest(streams.of(known.command.stream_id))
+            changed = decide(stored, last, self._database.now(connection))
+            if changed is None:
                 return False
-            statements.change(connection, command_id, values)
-            statements.settle(connection, stream_id)
+            streams.put(changed)
+            streams.write()
         self._listeners.wake(known.sequence)
         return True
 
 
-def _released(stored: StoredCommand, newest: int, now: datetime) -> dict[str, Any] | None:
-    return _requeued(now) if can_be_released(stored, newest) else None
+def _released(stored: StoredCommand, newest: int, now: datetime) -> StoredCommand | None:
+    return requeued(stored, now) if can_be_released(stored, newest) else None
 
 
-def _discarded(stored: StoredCommand, _newest: int, now: datetime) -> dict[str, Any] | None:
-    if stored.state not in UNSTARTED:
-        return None
-    return {"state": CommandState.DISCARDED, "due_at": None, "finished_at": now}
-
-
-def _requeued(now: datetime) -> dict[str, Any]:
-    return {
-        "state": CommandState.QUEUED,
-        "due_at": now,
-        "attempts": 0,
-        "finished_at": None,
-        "latency": None,
-        "result": None,
-    }
+def _discarded(stored: StoredCommand, _newest: int, now: datetime) -> StoredCommand | None:
+    return discarded(stored, now) if stored.state in UNSTARTED else None

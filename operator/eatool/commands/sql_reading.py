@@ -29,6 +29,18 @@ class CommandReader:
             row = connection.execute(query).mappings().one_or_none()
         return None if row is None else rows.read(row)
 
+    def known(self, command_ids: Collection[UUID]) -> dict[UUID, StoredCommand]:
+        """Of those ids that were enqueued."""
+        with self._database.read() as connection:
+            found = connection.execute(select(command).where(command.c.id.in_(command_ids)))
+            return {row["id"]: rows.read(row) for row in found.mappings()}
+
+    def states(self, command_ids: Collection[UUID]) -> dict[UUID, CommandState]:
+        """The same, and nothing else of them."""
+        query = select(command.c.id, command.c.state).where(command.c.id.in_(command_ids))
+        with self._database.read() as connection:
+            return {row.id: CommandState(row.state) for row in connection.execute(query)}
+
     def find(
         self,
         states: Collection[CommandState] | None,

@@ -1,30 +1,54 @@
-"""Statements about one stream's commands, in the caller's transaction.
-
-Unless said otherwise the caller holds the stream's row.
-"""
+"""Statements about streams and their commands, in the caller's transaction."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from datetime import datetime, timedelta
 from typing import Any
-from uuid import UUID
 
-import sqlalchemy
-from sqlalchemy import Connection, func, select, update
+from sqlalchemy import ColumnElement, Connection, Row, Select, func, select, update
 
 from eatool.commands import rows
-from eatool.commands.ordering import next_due
-from eatool.commands.port import PENDING, Command, CommandState, Leased, Operation, StoredCommand
+from eatool.commands.port import PENDING, CommandState, Leased, Operation
 from eatool.commands.tables import command, command_stream
+from eatool.store.sql.database import inserting
 
 STREAM = command_stream.c
 #: The command has a place in its stream's queue.
 PENDING_HERE = command.c.state.in_(sorted(PENDING))
 
 
-def hold(connection: Connection, leased: Leased, now: datetime, **values: Any) -> bool:
-    """Change the stream's row, if the lease still is ``leased``'s."""
+def lock(connection: Connection, stream_ids: Collection[str]) -> Sequence[Row[Any]]:
+    """Hold the streams' rows, making those that are missing; as they are once they are held."""
+    # The update changes nothing; it locks the row in the same round trip. Everybody locks in
+    # the order of ids, so that nobody waits in a circle.
+    row = inserting(connection.dialect.name, command_stream)
+    locking = row.on_conflict_do_update(
+        index_elements=[STREAM.stream_id], set_={"epoch": STREAM.epoch}
+    ).returning(*STREAM)
+    ordered = [{"stream_id": each, "epoch": 0} for each in sorted(set(stream_ids))]
+    return connection.execute(locking, ordered).all()
+
+
+def highest(where: ColumnElement[bool]) -> Select[int]:
+    """Sequences of the commands that may overtake others, one of each incarnation.
+
+    See :func:`~eatool.commands.ordering.rank`.
+    """
+    by_rank = ((command.c.operation == Operation.DELETE).desc(), command.c.generation.desc())
+    place = func.row_number().over(
+        partition_by=(command.c.stream_id, command.c.uid), order_by=by_rank
+    )
+    ranked = (
+        select(command.c.sequence, place.label("place"))
+        .where(where, command.c.generation.is_not(None))
+        .subquery()
+    )
+    return select(ranked.c.sequence).where(ranked.c.place == 1)
+
+
+def prolong(connection: Connection, leased: Leased, now: datetime, until: datetime) -> bool:
+    """Move the end of the lease, if it still is ``leased``'s."""
     changed = connection.execute(
         update(command_stream)
         .where(
@@ -33,109 +57,9 @@ def hold(connection: Connection, leased: Leased, now: datetime, **values: Any) -
             STREAM.epoch == leased.epoch,
             STREAM.claimable_at > now,
         )
-        .values(values)
+        .values(claimable_at=until)
     )
     return changed.rowcount == 1
-
-
-def let_go(connection: Connection, leased: Leased, now: datetime, values: dict[str, Any]) -> bool:
-    """Say what became of the command, and free its stream."""
-    if not hold(connection, leased, now, owner=None):
-        return False
-    put_down(connection, leased, values)
-    return True
-
-
-def put_down(connection: Connection, leased: Leased, values: dict[str, Any]) -> None:
-    """Say what became of a command whose stream is held, and is nobody's from here on."""
-    change(connection, leased.command.id, values)
-    settle(connection, leased.command.stream_id)
-
-
-def is_woken(connection: Connection, leased: Leased) -> bool:
-    """Whether something arrived while it was running: only then a running command is due."""
-    due = select(command.c.due_at).where(command.c.id == leased.command.id)
-    return connection.scalars(due).one() is not None
-
-
-def change(connection: Connection, command_id: UUID, values: dict[str, Any]) -> None:
-    """Set columns of one command."""
-    connection.execute(update(command).where(command.c.id == command_id).values(values))
-
-
-def settle(
-    connection: Connection, stream_id: str, commands: Sequence[StoredCommand] | None = None
-) -> None:
-    """Write down when the stream has work, unless a worker holds it: then the lease decides.
-
-    ``commands`` are those pending now, if the caller knows them.
-    """
-    due = next_due(pending(connection, stream_id) if commands is None else commands)
-    connection.execute(
-        update(command_stream)
-        .where(STREAM.stream_id == stream_id, STREAM.owner.is_(None))
-        .values(claimable_at=due)
-    )
-
-
-def insert(connection: Connection, values: dict[str, Any]) -> StoredCommand:
-    """Add a command."""
-    added = connection.execute(sqlalchemy.insert(command).values(values).returning(*command.c))
-    return rows.read(added.mappings().one())
-
-
-def supersede(
-    connection: Connection, older: Sequence[StoredCommand], newer: UUID, now: datetime
-) -> None:
-    """End commands whose place ``newer`` takes."""
-    if older:
-        connection.execute(
-            update(command)
-            .where(command.c.sequence.in_([each.sequence for each in older]))
-            .values(
-                state=CommandState.SUPERSEDED, due_at=None, finished_at=now, superseded_by=newer
-            )
-        )
-
-
-def overtaken_by(connection: Connection, new: Command) -> UUID | None:
-    """Id of the newest command that :func:`~eatool.commands.ordering.overtakes` ``new``."""
-    if new.generation is None or new.operation is Operation.DELETE:
-        return None
-    deletes = command.c.operation == Operation.DELETE
-    return connection.scalars(
-        select(command.c.id)
-        .where(
-            command.c.stream_id == new.stream_id,
-            command.c.uid == new.uid,
-            command.c.generation.is_not(None),
-            deletes | (command.c.generation > new.generation),
-        )
-        .order_by(deletes.desc(), command.c.generation.desc())
-        .limit(1)
-    ).first()
-
-
-def newest(connection: Connection, stream_id: str) -> int:
-    """The highest sequence of a stream; 0 when it has no commands."""
-    highest = select(func.max(command.c.sequence)).where(command.c.stream_id == stream_id)
-    return connection.scalars(highest).one() or 0
-
-
-def pending(connection: Connection, stream_id: str) -> list[StoredCommand]:
-    """Commands that have a place in the stream's queue, in order."""
-    return read(connection, command.c.stream_id == stream_id, PENDING_HERE)
-
-
-def get(connection: Connection, command_id: UUID) -> StoredCommand | None:
-    """One command, as this transaction sees it."""
-    return next(iter(read(connection, command.c.id == command_id)), None)
-
-
-def read(connection: Connection, *where: Any) -> list[StoredCommand]:
-    """Commands that meet all conditions, in order of arrival."""
-    query = select(command).where(*where).order_by(command.c.sequence)
-    return [rows.read(row) for row in connection.execute(query).mappings()]
 
 
 def start(

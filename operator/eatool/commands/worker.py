@@ -5,9 +5,10 @@ from __future__ import annotations
 import asyncio
 import logging
 import random
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from dataclasses import dataclass
+from functools import partial
 from time import monotonic, perf_counter
 from typing import Final, Protocol
 
@@ -15,6 +16,7 @@ from eatool.commands.observing import CommandMetrics, NullMetrics, Verdict
 from eatool.commands.port import Command, CommandQueue, Leased
 from eatool.commands.results import Result
 from eatool.store.clock import utc_now
+from eatool.store.group_commit import GroupCommit
 from eatool.store.port import StoreError, StoreUnavailable
 
 _log = logging.getLogger(__name__)
@@ -102,6 +104,7 @@ class Workers:
         self._worker = worker
         self._options = options or WorkerOptions()
         self._metrics = metrics or NullMetrics()
+        self._results: GroupCommit[tuple[Leased, Result], bool]
         self._running: dict[asyncio.Task[None], Leased] = {}
         self._look = asyncio.Event()
 
@@ -117,6 +120,8 @@ class Workers:
                 loop.call_soon_threadsafe(self._look.set)
 
         remove = self._queue.on_enqueue(wake)
+        finish = partial(self._queue.finish_batch, again_after=self._options.waiting)
+        self._results = GroupCommit(finish, name="command results")
         beside = [
             asyncio.create_task(self._keep_leases()),
             asyncio.create_task(self._tidy()),
@@ -130,6 +135,7 @@ class Workers:
         finally:
             remove()
             await _cancel(*self._running, *beside)
+            self._results.close(wait=False)
 
     async def _take(self, stopping: asyncio.Event) -> None:
         """Start what there is room for, then wait for room or work."""
@@ -173,11 +179,11 @@ class Workers:
                 result = await self._process(leased.command)
         except (TryLater, StoreUnavailable) as error:
             after, why = _after(error), _said(error)
-            told = await self._tell(lambda: queue.retry(leased, after, why, counted=False))
+            told = await self._tell_alone(lambda: queue.retry(leased, after, why, counted=False))
             return Verdict.POSTPONED if told else Verdict.LOST
         except Exception as error:
             return await self._fault(leased, error)
-        told = await self._tell(lambda: queue.finish(leased, result, again_after=options.waiting))
+        told = await self._tell(lambda: self._results.request((leased, result)))
         return _VERDICTS[result.kind] if told else Verdict.LOST
 
     async def _fault(self, leased: Leased, error: Exception) -> Verdict:
@@ -196,20 +202,24 @@ class Workers:
             self._options.longest_pause, self._options.first_pause * 2 ** (leased.attempts - 1)
         )
         after = pause * random.uniform(0.5, 1)  # noqa: S311 - jitter, no secret
-        told = await self._tell(lambda: self._queue.retry(leased, after, why))
+        told = await self._tell_alone(lambda: self._queue.retry(leased, after, why))
         return Verdict.FAULT if told else Verdict.LOST
 
     async def _bury(self, leased: Leased, why: str) -> Verdict:
         _log.error("command %s of %s is dead", leased.command.id, leased.command.stream_id)
-        told = await self._tell(lambda: self._queue.bury(leased, why))
+        told = await self._tell_alone(lambda: self._queue.bury(leased, why))
         return Verdict.DEAD if told else Verdict.LOST
 
-    async def _tell(self, say: Callable[[], bool]) -> bool:
+    async def _tell_alone(self, say: Callable[[], bool]) -> bool:
+        """Tell the queue what is rare enough for a commit of its own."""
+        return await self._tell(lambda: asyncio.to_thread(say))
+
+    async def _tell(self, say: Callable[[], Awaitable[bool]]) -> bool:
         """Tell the queue, again and again while it is away, until the lease is lost for sure."""
         until = monotonic() + self._options.lease
         while True:
             try:
-                return await asyncio.to_thread(say)
+                return await say()
             except StoreError:
                 if monotonic() > until:
                     return False

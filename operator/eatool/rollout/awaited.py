@@ -54,9 +54,10 @@ class Awaited:
         ids = [command_id for command_id, _ in zip(self._refs, range(_ROUND), strict=False)]
         if not ids:
             return
-        states = await asyncio.to_thread(self._states, ids)
+        states = await asyncio.to_thread(self._queue.states, ids)
         woken = set()
-        for command_id, state in states.items():
+        for command_id in ids:
+            state = states.get(command_id)
             ref = self._refs.pop(command_id, None)
             if ref is None:
                 continue
@@ -66,7 +67,3 @@ class Awaited:
                 woken.add(ref)
         if woken:
             self._arrivals.wake(woken)
-
-    def _states(self, ids: list[UUID]) -> dict[UUID, CommandState | None]:
-        found = {command_id: self._queue.get(command_id) for command_id in ids}
-        return {each: None if it is None else it.state for each, it in found.items()}

@@ -9,6 +9,7 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from typing import Final
 
+from eatool.commands.intake import CommandIntake
 from eatool.commands.sql import SqlCommandQueue
 from eatool.commands.worker import Workers
 from eatool.domain.kinds import upcast
@@ -86,6 +87,7 @@ class RolloutProcess:
         self.view = PhaseView(self.ledger, replica)
         outset.standings.bind(self.view)
         self.queue = SqlCommandQueue(engine)
+        self._intake = CommandIntake(self.queue)
         self.findings = Findings(engine)
         self._legacy = LegacyWriter(store)
         self._follower = Follower(
@@ -99,6 +101,7 @@ class RolloutProcess:
             gate=Gate(self.view, settled=self._settled),
             legacy=self._legacy,
             queue=self.queue,
+            intake=self._intake,
             namespace=namespace,
         )
         #: Rules that excuse differences, by aggregate type; changed by whoever decides.
@@ -160,6 +163,7 @@ class RolloutProcess:
     def close(self) -> None:
         """Let nobody wait for this process. The inner registry is closed by its owner."""
         self.view.close()
+        self._intake.close()
         self._legacy.close()
 
     async def run(self) -> None:

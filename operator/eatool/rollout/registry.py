@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import Callable, Iterator, Sequence
 from typing import Final, TypeVar
 
+from eatool.commands.intake import CommandIntake
 from eatool.commands.port import (
     PENDING,
     Command,
@@ -71,6 +72,7 @@ class PhasedRegistry:
         gate: holds changes while a phase is being prepared.
         legacy: writes legacy rows.
         queue: of commands, for the phases that need it.
+        intake: enqueues into it.
         namespace: the one whose entities have legacy rows.
 
     """
@@ -84,6 +86,7 @@ class PhasedRegistry:
         gate: Gate,
         legacy: LegacyWriter,
         queue: CommandQueue,
+        intake: CommandIntake,
         namespace: str,
     ) -> None:
         self._inner = inner
@@ -92,6 +95,7 @@ class PhasedRegistry:
         self._gate = gate
         self._legacy = legacy
         self._queue = queue
+        self._intake = intake
         self._namespace = namespace
         self._awaited = Awaited(queue, inner.arrivals)
 
@@ -253,7 +257,7 @@ class PhasedRegistry:
 
     async def _enqueue(self, change: Change, operation: Operation, base: str) -> PhasedOutcome:
         command = command_of(change, operation, base)
-        answer = await asyncio.to_thread(self._queue.enqueue, command)
+        answer = await self._intake.enqueue(command)
         if answer.stored.state not in PENDING:
             # It ended without recording what is now accepted: what refused it has gone.
             released = await asyncio.to_thread(self._queue.release, command.id)

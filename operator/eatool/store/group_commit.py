@@ -101,13 +101,14 @@ class GroupCommit(Generic[_Request, _Answer]):
                 self._room.wait_for(self._has_room, timeout=1)
         return result
 
-    def close(self) -> None:
+    def close(self, *, wait: bool = True) -> None:
         """Commit what is queued and stop; later requests raise :class:`StoreUnavailable`."""
         with self._lock:
             if not self._closed:
                 self._closed = True
                 self._queue.put(None)
-        self._thread.join()
+        if wait:
+            self._thread.join()
 
     def _has_room(self) -> bool:
         return self._queue.qsize() < self._max_waiting

@@ -16,6 +16,7 @@ from eatool.store.arbiter import LogState
 from eatool.store.batch import Batch, Encoded, encode
 from eatool.store.clock import Clock, utc_now
 from eatool.store.encoding import StoredEvent, Upcast, newest
+from eatool.store.halving import by_halves
 from eatool.store.listeners import Listeners
 from eatool.store.port import (
     Append,
@@ -105,19 +106,7 @@ class SqlEventStore:
         A transaction that breaks the batch (a projection fails on it) is found by halving, so
         that its neighbours are recorded.
         """
-        try:
-            return self._append_at_once(batch)
-        except StoreUnavailable:
-            raise
-        except StoreError as error:
-            if len(batch) == 1:
-                return [error]
-        middle = len(batch) // 2
-        outcomes = self.append_encoded(batch[:middle])
-        try:
-            return outcomes + self.append_encoded(batch[middle:])
-        except StoreUnavailable as error:
-            return outcomes + [error] * (len(batch) - middle)
+        return by_halves(self._append_at_once, batch)
 
     def _append_at_once(self, batch: Sequence[Encoded | StoreError]) -> list[Outcome]:
         accepted = [each for each in batch if isinstance(each, Encoded)]

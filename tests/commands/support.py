@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
-from uuid import uuid4
+from uuid import UUID, uuid4, uuid5
 
 from eatool.commands.port import Command, Operation
 from eatool.domain.events import JsonObject
@@ -39,3 +40,9 @@ def command(
         payload=payload or {"spec": {}},
         actor="jane",
     )
+
+
+def numbered(number: int, streams: int) -> Command:
+    """One of many, the same each time; those of a stream do not replace each other."""
+    made = command(f"application/shop/{number % streams}", generation=None, payload={"n": number})
+    return replace(made, id=uuid5(UUID(int=0), str(number)))

@@ -2,16 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from datetime import timedelta
-from pathlib import Path
 from uuid import UUID, uuid4
 
 import pytest
 from tests.commands.support import Clock, command
-from tests.store.stores import ADAPTERS, database_url
 
-from eatool.commands.memory import MemoryCommandQueue
 from eatool.commands.port import (
     CommandQueue,
     CommandState,
@@ -22,28 +18,11 @@ from eatool.commands.port import (
     StoredCommand,
 )
 from eatool.commands.results import Awaiting, Complaint, Outdated, Recorded, Refused, Unchanged
-from eatool.commands.sql import SqlCommandQueue
-from eatool.store.sql.engine import open_engine
 
 LEASE = 30.0
 DONE = Recorded(version=1, first_position=7, last_position=7)
 NO = Refused(errors=(Complaint(field="spec.x", code="RANGE", message="must be 1"),))
 MISSING = Awaiting(errors=(), missing=("server/shop/db",))
-
-
-@pytest.fixture
-def clock() -> Clock:
-    return Clock()
-
-
-@pytest.fixture(params=ADAPTERS)
-def queue(request: pytest.FixtureRequest, tmp_path: Path, clock: Clock) -> Iterator[CommandQueue]:
-    if request.param == "memory":
-        yield MemoryCommandQueue(clock)
-        return
-    engine = open_engine(database_url(request.param, tmp_path, request))
-    yield SqlCommandQueue(engine, clock=clock)
-    engine.dispose()
 
 
 def take(queue: CommandQueue, worker: str = "w", limit: int = 10) -> list[Leased]:

@@ -9,6 +9,7 @@ from datetime import datetime, timedelta
 from functools import partial
 from uuid import UUID
 
+from eatool.commands import transitions
 from eatool.commands.memory_reading import figures_of
 from eatool.commands.ordering import can_be_released, can_be_woken, new_work, next_due
 from eatool.commands.port import (
@@ -25,17 +26,6 @@ from eatool.commands.port import (
 )
 from eatool.commands.results import Result, dump
 from eatool.commands.rows import written
-from eatool.commands.transitions import (
-    admitted,
-    arrived,
-    buried,
-    discarded,
-    faulted,
-    finished,
-    newest,
-    requeued,
-    woken,
-)
 from eatool.store.clock import Clock, utc_now
 from eatool.store.listeners import Listeners
 from eatool.store.port import InvalidEvent, StoreError
@@ -114,7 +104,7 @@ class MemoryCommandQueue:
     ) -> list[bool | StoreError]:
         """See the port."""
         with self._lock:
-            ending = partial(finished, now=self._clock(), again_after=again_after)
+            ending = partial(transitions.finished, now=self._clock(), again_after=again_after)
             answers: list[bool | StoreError] = []
             for leased, result in done:
                 try:
@@ -129,12 +119,14 @@ class MemoryCommandQueue:
         """See the port."""
         with self._lock:
             attempts, due = leased.attempts - (not counted), self._in(after)
-            return self._put_down(leased, partial(faulted, attempts=attempts, due=due, why=why))
+            return self._put_down(
+                leased, partial(transitions.faulted, attempts=attempts, due=due, why=why)
+            )
 
     def bury(self, leased: Leased, why: str) -> bool:
         """See the port."""
         with self._lock:
-            return self._put_down(leased, partial(buried, why=why))
+            return self._put_down(leased, partial(transitions.buried, why=why))
 
     def wake(self, stream_ids: Collection[str]) -> int:
         """See the port."""
@@ -143,10 +135,10 @@ class MemoryCommandQueue:
                 stored
                 for stream_id in set(stream_ids)
                 for stored in self._of(stream_id)
-                if can_be_woken(stored, newest(self._of(stream_id)))
+                if can_be_woken(stored, transitions.newest(self._of(stream_id)))
             ]
             for stored in concerned:
-                self._put(woken(stored, self._clock()))
+                self._put(transitions.woken(stored, self._clock()))
         if concerned:
             self._listeners.wake(concerned[-1].sequence)
         return len(concerned)
@@ -156,10 +148,10 @@ class MemoryCommandQueue:
         with self._lock:
             stored = self._commands.get(command_id)
             if stored is None or not can_be_released(
-                stored, newest(self._of(stored.command.stream_id))
+                stored, transitions.newest(self._of(stored.command.stream_id))
             ):
                 return False
-            self._put(requeued(stored, self._clock()))
+            self._put(transitions.requeued(stored, self._clock()))
         self._listeners.wake(stored.sequence)
         return True
 
@@ -169,7 +161,7 @@ class MemoryCommandQueue:
             stored = self._commands.get(command_id)
             if stored is None or stored.state not in UNSTARTED:
                 return False
-            self._put(discarded(stored, self._clock()))
+            self._put(transitions.discarded(stored, self._clock()))
         self._listeners.wake(stored.sequence)
         return True
 
@@ -245,8 +237,8 @@ class MemoryCommandQueue:
             return False, error
         self._sequence += 1
         now = self._clock()
-        new = arrived(command, self._sequence, now)
-        changes = admitted(new, self._of(command.stream_id), now)
+        new = transitions.arrived(command, self._sequence, now)
+        changes = transitions.admitted(new, self._of(command.stream_id), now)
         for each in (new, *changes):
             self._put(each)
         return False, None

@@ -13,7 +13,7 @@ from uuid import UUID
 
 from sqlalchemy import Engine, select
 
-from eatool.commands import rows, statements
+from eatool.commands import rows, statements, transitions
 from eatool.commands.held import HeldStreams
 from eatool.commands.ordering import can_be_released, can_be_woken, new_work
 from eatool.commands.port import (
@@ -30,15 +30,6 @@ from eatool.commands.port import (
 from eatool.commands.results import Result
 from eatool.commands.sql_reading import CommandReader
 from eatool.commands.tables import command
-from eatool.commands.transitions import (
-    buried,
-    discarded,
-    faulted,
-    finished,
-    newest,
-    requeued,
-    woken,
-)
 from eatool.store.clock import Clock
 from eatool.store.halving import by_halves
 from eatool.store.listeners import Listeners
@@ -118,7 +109,7 @@ class SqlCommandQueue:
         """See the port."""
 
         def ending(result: Result) -> _Ending:
-            return lambda stored, now: finished(stored, result, now, again_after)
+            return lambda stored, now: transitions.finished(stored, result, now, again_after)
 
         return by_halves(self._put_down, [(leased, ending(result)) for leased, result in done])
 
@@ -126,13 +117,13 @@ class SqlCommandQueue:
         """See the port."""
         attempts, pause = leased.attempts - (not counted), timedelta(seconds=after)
         (told,) = self._put_down(
-            [(leased, lambda stored, now: faulted(stored, attempts, now + pause, why))]
+            [(leased, lambda stored, now: transitions.faulted(stored, attempts, now + pause, why))]
         )
         return told
 
     def bury(self, leased: Leased, why: str) -> bool:
         """See the port."""
-        (told,) = self._put_down([(leased, lambda stored, _now: buried(stored, why))])
+        (told,) = self._put_down([(leased, lambda stored, _now: transitions.buried(stored, why))])
         return told
 
     def wake(self, stream_ids: Collection[str]) -> int:
@@ -145,9 +136,9 @@ class SqlCommandQueue:
                 each
                 for stream in streams.each()
                 for each in stream
-                if can_be_woken(each, newest(stream))
+                if can_be_woken(each, transitions.newest(stream))
             ]
-            streams.put(*(woken(each, now) for each in concerned))
+            streams.put(*(transitions.woken(each, now) for each in concerned))
             streams.write()
         if concerned:
             self._listeners.wake(concerned[-1].sequence)
@@ -212,9 +203,10 @@ class SqlCommandQueue:
     # -- transactions ------------------------------------------------------------------------
 
     def _enqueue(self, commands: Sequence[Command]) -> list[Queued | Known]:
+        wanted: dict[UUID, Command] = {}
         for each in commands:
             rows.written(each)  # what cannot be stored is refused before anything is locked
-        wanted = {each.id: each for each in commands}
+            wanted.setdefault(each.id, each)
         # A restart asks for everything again: most ids are known, and reading takes no lock.
         stored = self._reader.known(wanted)
         added: set[UUID] = set()
@@ -260,7 +252,7 @@ class SqlCommandQueue:
             stored = streams.known([command_id]).get(command_id)
             if stored is None:
                 return False
-            last = newest(streams.of(known.command.stream_id))
+            last = transitions.newest(streams.of(known.command.stream_id))
             changed = decide(stored, last, self._database.now(connection))
             if changed is None:
                 return False
@@ -271,8 +263,8 @@ class SqlCommandQueue:
 
 
 def _released(stored: StoredCommand, newest: int, now: datetime) -> StoredCommand | None:
-    return requeued(stored, now) if can_be_released(stored, newest) else None
+    return transitions.requeued(stored, now) if can_be_released(stored, newest) else None
 
 
 def _discarded(stored: StoredCommand, _newest: int, now: datetime) -> StoredCommand | None:
-    return discarded(stored, now) if stored.state in UNSTARTED else None
+    return transitions.discarded(stored, now) if stored.state in UNSTARTED else None

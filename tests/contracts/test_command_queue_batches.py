@@ -93,7 +93,11 @@ def test_an_id_counts_once_in_a_batch_and_before_it(queue: CommandQueue) -> None
     answers = queue.enqueue_batch([twice, before, twice, elsewhere])
     assert [type(each) for each in answers] == [Queued, Known, Known, Known]
     assert [each.command for each in queue.find()] == [before, twice]
-    assert queue.enqueue_batch([]) == []
+
+
+def test_nothing_is_no_trouble(queue: CommandQueue) -> None:
+    assert queue.enqueue_batch([]) == queue.finish_batch([]) == []
+    assert (queue.states([]), queue.wake([])) == ({}, 0)
 
 
 def test_answers_tell_how_things_stand_after_the_commit(queue: CommandQueue) -> None:

@@ -107,6 +107,8 @@ class SqlCommandQueue:
         self, done: Sequence[tuple[Leased, Result]], *, again_after: float = 60.0
     ) -> list[bool | StoreError]:
         """See the port."""
+        if not done:
+            return []
 
         def ending(result: Result) -> _Ending:
             return lambda stored, now: transitions.finished(stored, result, now, again_after)
@@ -128,6 +130,8 @@ class SqlCommandQueue:
 
     def wake(self, stream_ids: Collection[str]) -> int:
         """See the port."""
+        if not stream_ids:
+            return 0
         with self._database.write() as connection:
             streams = HeldStreams(connection, stream_ids)
             streams.load(last=True)

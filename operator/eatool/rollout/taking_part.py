@@ -7,6 +7,7 @@ import os
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
+from eatool.commands.intake import CommandIntake
 from eatool.commands.sql import SqlCommandQueue
 from eatool.registry.opening import OpenRegistry
 from eatool.rollout.appending import LegacyWriter
@@ -35,13 +36,16 @@ async def taking_part(
     """
     view = PhaseView(SqlLedger(opened.store), replica_name())
     legacy = LegacyWriter(opened.store)
+    queue = SqlCommandQueue(opened.store.engine)
+    intake = CommandIntake(queue)
     registry = PhasedRegistry(
         opened.registry,
         opened.appender,
         view=view,
         gate=Gate(view),
         legacy=legacy,
-        queue=SqlCommandQueue(opened.store.engine),
+        queue=queue,
+        intake=intake,
         namespace=namespace,
     )
     standings.bind(view)
@@ -55,6 +59,7 @@ async def taking_part(
             await asyncio.gather(running, return_exceptions=True)
             await asyncio.to_thread(view.close)
     finally:
+        await asyncio.to_thread(intake.close)
         legacy.close()
 
 

@@ -64,6 +64,10 @@ BY_RULE = (
     changed("type", "type is immutable; create another EventBroker", EVENT_BROKER, MQTT, **SOLACE),
     broker("addresses", "addresses must be mqtt:// or mqtts://", MQTT, addresses=["tcp://b"]),
     broker("addresses", "addresses must be mqtt:// or mqtts://", SOLACE, addresses=["mqtt://b"]),
+    broker("addresses", "the port of an address must be from", MQTT, addresses=["mqtt://b:70000"]),
+    broker(
+        "addresses", "the port of an address must be from", SOLACES, addresses=["tcps://[::1]:0"]
+    ),
     broker("tls", "tls needs addresses with mqtts:// or tcps://", MQTT, tls={}),
     broker("solace", "solace is for type solace only", MQTT, solace={"messageVpn": "a"}),
     broker("mqtt", "mqtt is for type mqtt only", SOLACE, mqtt={"qos": 1}),
@@ -95,6 +99,42 @@ BY_RULE = (
         "topicTemplate", "topicTemplate has an empty level", MQTT, topicTemplate="a//{entity_id}"
     ),
     broker(
+        "topicTemplate",
+        "topicTemplate must have at most 128 levels for type solace",
+        SOLACE,
+        topicTemplate="{entity_id}" + "/a" * 128,
+    ),
+    broker(
+        "topicTemplate",
+        "topicTemplate must have no dot with mqtt.encodeDots",
+        MQTT,
+        topicTemplate="a.b/{entity_id}",
+        mqtt={"encodeDots": True},
+    ),
+    broker("select.kinds", "select.kinds must be of", MQTT, select={"kinds": ["Aplication"]}),
+    broker(
+        "select.eventTypes",
+        "select.eventTypes must be event types",
+        MQTT,
+        select={"eventTypes": ["ApplicationCreate"]},
+    ),
+    *(
+        broker(
+            field,
+            f"{field} must name {what}",
+            MQTT,
+            **{field: [more | {"eventType": name} for name in names]},
+        )
+        for field, more in (
+            ("acceptedVersions", {"version": 1}),
+            ("eventDelivery", {"priority": 1}),
+        )
+        for what, names in (
+            ("event types", ["ApplicationGone"]),
+            ("each event type once", ["ServerCreated", "ServerCreated"]),
+        )
+    ),
+    broker(
         "start",
         "start.timestamp is for start.position Timestamp, which needs it",
         MQTT,
@@ -116,7 +156,12 @@ BY_RULE = (
     ),
     changed("range", "range is immutable", EVENT_REPLAY, REPLAY, **REPLAY, range={"toPosition": 7}),
     changed(
-        "select", "select is immutable", EVENT_REPLAY, REPLAY, **REPLAY, select={"kinds": ["A"]}
+        "select",
+        "select is immutable",
+        EVENT_REPLAY,
+        REPLAY,
+        **REPLAY,
+        select={"kinds": ["Server"]},
     ),
     changed(
         "streams",
@@ -130,6 +175,34 @@ BY_RULE = (
         {**REPLAY, "range": {"toPosition": 7, "toTime": "2026-01-01T00:00:00Z"}},
         "spec.range",
         "range must give each end by position or by time, not by both",
+    ),
+    *(
+        Case(EVENT_REPLAY, {**REPLAY, "range": given}, "spec.range", message)
+        for given, message in (
+            ({"afterPosition": 8, "toPosition": 7}, "range.afterPosition must not be later"),
+            (
+                {"afterTime": "2026-02-01T00:00:00Z", "toTime": "2026-01-01T00:00:00Z"},
+                "range.afterTime must not be later",
+            ),
+        )
+    ),
+    Case(
+        EVENT_REPLAY,
+        {**REPLAY, "select": {"kinds": ["Servers"]}},
+        "spec.select.kinds",
+        "select.kinds must be of",
+    ),
+    Case(
+        EVENT_REPLAY,
+        {**REPLAY, "select": {"eventTypes": ["ServerMade"]}},
+        "spec.select.eventTypes",
+        "select.eventTypes must be event types",
+    ),
+    Case(
+        EVENT_REPLAY,
+        {**REPLAY, "streams": ["servers/default/a"]},
+        "spec.streams",
+        "streams must begin with one of",
     ),
     changed(
         "",
@@ -165,11 +238,37 @@ TAKEN = (
     Case(EVENT_BROKER, {**MQTT, "contentMode": "JSON", "mqtt": {"version": "3.1.1"}}),
     Case(EVENT_BROKER, {**MQTT, "topicTemplate": "a/{env}-x/{entity_type}/{event_version}"}),
     Case(EVENT_BROKER, {**MQTT, "start": {"position": "Latest"}}),
+    Case(EVENT_BROKER, {**MQTT, "addresses": ["mqtt://b:1", "mqtt://b:65535", "mqtt://[::1]"]}),
+    Case(EVENT_BROKER, {**SOLACE, "topicTemplate": "{entity_id}" + "/a" * 127}),
+    Case(EVENT_BROKER, {**MQTT, "topicTemplate": "a/{entity_id}", "mqtt": {"encodeDots": True}}),
+    Case(EVENT_BROKER, {**MQTT, "topicTemplate": "a.b/{entity_id}", "mqtt": {"encodeDots": False}}),
+    Case(
+        EVENT_BROKER,
+        {
+            **MQTT,
+            "select": {"kinds": ["Application", "Relation"], "eventTypes": ["ServerCreated"]},
+            "acceptedVersions": [
+                {"eventType": "ServerCreated", "version": 1},
+                {"eventType": "ServerUpdated", "version": 1},
+            ],
+            "eventDelivery": [{"eventType": "ServerDeleted", "ttlSeconds": 60}],
+        },
+    ),
     Case(EVENT_BROKER, {**MQTT, "suspended": True}, before=MQTT),
     Case(EVENT_BROKER, {**MQTT, "addresses": ["mqtts://b"]}, before=MQTT),
     Case(EVENT_REPLAY, REPLAY),
     Case(EVENT_REPLAY, {**REPLAY, "range": {"afterPosition": 0, "toTime": "2026-01-01T00:00:00Z"}}),
     Case(EVENT_REPLAY, {**REPLAY, "suspended": True, "rateLimit": None}, before=REPLAY),
+    Case(EVENT_REPLAY, {**REPLAY, "range": {"afterPosition": 7, "toPosition": 7}}),
+    Case(
+        EVENT_REPLAY,
+        {
+            **REPLAY,
+            "range": {"afterTime": "2026-01-01T00:00:00Z", "toTime": "2026-01-02T00:00:00Z"},
+            "select": {"kinds": ["Server"], "eventTypes": ["ServerUpdated"]},
+            "streams": ["data_entity/default/customer"],
+        },
+    ),
     Case(PARKED_STREAM, PARKED, before=PARKED),
 )
 

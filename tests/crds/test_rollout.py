@@ -13,6 +13,8 @@ from tests.crds.server import MERGE, Cause, JsonObject, Kubectl, declared
 
 from eatool.dev.apiclient import ApiClient, Reply
 from eatool.dev.controlplane import ControlPlane
+from eatool.domain.kind import EntityKind
+from eatool.domain.kinds import KINDS
 from eatool.kube.rollout.resource import EVENT_SOURCING_ROLLOUT as ESR
 from eatool.publishing.declared import API_GROUP, API_VERSION
 
@@ -69,6 +71,11 @@ REFUSED: tuple[tuple[str, str, JsonObject], ...] = (
         "entityKind and minPhase are for gates of type DependsOn",
         gates({"name": "d", "type": "DependsOn", "entityKind": "Server", "minPhase": "DualWrite"}),
     ),
+    (
+        "parity",
+        "parity.ignored.fields must be fields of the kind's spec",
+        {**SERVER, "parity": {"ignored": [{"name": "a", "fields": ["regoin"]}]}},
+    ),
     ("entityKind", "one of", {**SERVER, "entityKind": "Planet"}),
     ("targetPhase", "supported values", {**SERVER, "targetPhase": "Everything"}),
     ("transitions[0].soakTime", "a duration such as", steps({"to": "DualWrite", "soakTime": "1d"})),
@@ -108,6 +115,18 @@ def test_refused_in_words_that_name_the_field(
     causes = reply.body["details"]["causes"]
     found = [Cause(cause.get("field", ""), cause["message"]) for cause in causes]
     assert any(each.field == f"spec.{field}" and message in each.message for each in found), found
+
+
+@pytest.mark.parametrize("kind", KINDS.values(), ids=lambda kind: kind.kind)
+def test_every_field_of_a_kind_may_differ_by_rule(rollouts: Rollouts, kind: EntityKind) -> None:
+    fields = list(kind.spec.model_json_schema(by_alias=True)["properties"])
+    spec = {
+        "entityKind": kind.kind,
+        "targetPhase": "DualWrite",
+        "parity": {"ignored": [{"name": "known", "fields": fields}]},
+    }
+    reply = rollouts.create(spec, kind.kind.lower())
+    assert reply.status == HTTPStatus.CREATED, reply.body["message"]
 
 
 def test_no_rule_is_without_a_refusal() -> None:

@@ -138,12 +138,13 @@ def test_a_bad_password_is_told_and_heals_with_the_secret(
 def test_a_spec_that_cannot_work_names_its_field_and_heals(
     operator: Operator, platform: PlatformSite, broker: Mosquitto
 ) -> None:
-    platform.broker("odd", broker.port, select={"kinds": ["Aplication"]})
-    told = platform.await_reason(EVENT_BROKER, "odd", "UnknownKind")
-    assert told["message"].startswith("spec.select.kinds: ")
-    assert "Application" in told["message"]
+    pinned = [{"eventType": "ServerCreated", "version": 1000}]
+    platform.broker("odd", broker.port, acceptedVersions=pinned)
+    told = platform.await_reason(EVENT_BROKER, "odd", "UnreachableVersion")
+    assert told["message"].startswith("spec.acceptedVersions[0].version: ")
+    assert "legal: 1" in told["message"]
     assert platform.condition(EVENT_BROKER, "odd", "Stalled")["status"] == "True"
-    platform.change(EVENT_BROKER, "odd", select=None)
+    platform.change(EVENT_BROKER, "odd", acceptedVersions=None)
     platform.await_reason(EVENT_BROKER, "odd", "Publishing")
 
 

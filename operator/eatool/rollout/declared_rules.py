@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import Final
 
-from eatool.domain.kind import CelRule
+from eatool.domain.kind import CelRule, EntityKind
+from eatool.domain.kinds import KINDS
 
 _EACH_STEP = "!has(self.transitions) || self.transitions.all(t, "
 
@@ -17,6 +18,13 @@ def _in_criteria(rule: str) -> str:
         f"self.rollback.criteria.all(c, {rule}))"
     )
 
+
+def _fields_of(kind: EntityKind) -> str:
+    names = (info.alias or name for name, info in kind.spec.model_fields.items())
+    return f"'{kind.kind}': [" + ", ".join(f"'{name}'" for name in names) + "]"
+
+
+_FIELDS: Final = "{" + ", ".join(map(_fields_of, KINDS.values())) + "}"
 
 #: On ``spec``.
 ROLLOUT_CEL: Final[tuple[CelRule, ...]] = (
@@ -73,6 +81,12 @@ ROLLOUT_CEL: Final[tuple[CelRule, ...]] = (
         "!has(g.entityKind) && !has(g.minPhase)))",
         "entityKind and minPhase are for gates of type DependsOn, which need both, of another kind",
         ".transitions",
+    ),
+    CelRule(
+        "!has(self.parity) || !has(self.parity.ignored) || "
+        f"self.parity.ignored.all(i, i.fields.all(f, f in {_FIELDS}[self.entityKind]))",
+        "parity.ignored.fields must be fields of the kind's spec, named as in its manifests",
+        ".parity",
     ),
 )
 

@@ -9,7 +9,8 @@ from typing import Any, Final, Literal, NamedTuple
 
 from eatool.domain.kind import CelRule, SpecObject
 from eatool.publishing.declared import API_GROUP, API_VERSION
-from eatool.publishing.declared.broker import BROKER_CEL, EventBrokerSpec
+from eatool.publishing.declared.broker import EventBrokerSpec
+from eatool.publishing.declared.broker_rules import BROKER_CEL
 from eatool.publishing.declared.fields import NAME_MAX
 from eatool.publishing.declared.parked import ParkedStreamSpec
 from eatool.publishing.declared.replay import REPLAY_CEL, EventReplaySpec

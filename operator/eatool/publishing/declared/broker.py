@@ -7,11 +7,11 @@ from typing import Annotated, Literal
 from pydantic import Field, Strict
 
 from eatool.domain.fields import Flag, Timestamp
-from eatool.domain.kind import CelRule, SpecObject
+from eatool.domain.kind import SpecObject
 from eatool.domain.text import Text
 from eatool.publishing.declared.fields import Seconds, SecretRef, TlsSecretRef
 from eatool.publishing.declared.selection import EventTypeName, SelectionSpec
-from eatool.publishing.topics import DEFAULT_TEMPLATE, PLACEHOLDERS
+from eatool.publishing.topics import DEFAULT_TEMPLATE
 
 BrokerType = Literal["solace", "mqtt"]
 ContentModeName = Literal["Structured", "Binary", "JSON"]
@@ -203,66 +203,3 @@ class EventBrokerSpec(SpecObject):
         None, description="Send nothing; events wait in the log. Default false."
     )
     start: StartSpec | None = Field(None, description="Default Earliest.")
-
-
-_PLACEHOLDERS = "|".join(sorted(PLACEHOLDERS))
-
-#: What the API server checks on ``spec`` beyond the types.
-BROKER_CEL: tuple[CelRule, ...] = (
-    CelRule("self.type == oldSelf.type", "type is immutable; create another EventBroker", ".type"),
-    CelRule(
-        "self.addresses.all(a, self.type == 'mqtt' ? a.startsWith('mqtt') : a.startsWith('tcp'))",
-        "addresses must be mqtt:// or mqtts:// for type mqtt, tcp:// or tcps:// for type solace",
-        ".addresses",
-    ),
-    CelRule(
-        "!has(self.tls) || self.addresses.all(a, a.startsWith('mqtts:') || a.startsWith('tcps:'))",
-        "tls needs addresses with mqtts:// or tcps://",
-        ".tls",
-    ),
-    CelRule(
-        "!has(self.solace) || self.type == 'solace'", "solace is for type solace only", ".solace"
-    ),
-    CelRule("!has(self.mqtt) || self.type == 'mqtt'", "mqtt is for type mqtt only", ".mqtt"),
-    CelRule(
-        "!has(self.credentials) || !(has(self.credentials.basic) && has(self.credentials.oauth2))",
-        "credentials must be one of basic and oauth2",
-        ".credentials",
-    ),
-    CelRule(
-        "!has(self.credentials) || !has(self.credentials.oauth2) || (self.type == 'solace' && "
-        "self.addresses.all(a, a.startsWith('tcps:')))",
-        "credentials.oauth2 needs type solace and tcps:// addresses",
-        ".credentials",
-    ),
-    CelRule(
-        "!has(self.contentMode) || self.contentMode != 'Binary' || !has(self.mqtt) || "
-        "!has(self.mqtt.version) || self.mqtt.version == '5'",
-        "contentMode Binary needs mqtt.version 5: MQTT 3.1.1 has no properties",
-        ".contentMode",
-    ),
-    CelRule(
-        "!has(self.topicTemplate) || "
-        f"self.topicTemplate.matches('^([^{{}}]|[{{]({_PLACEHOLDERS})[}}])*$')",
-        "topicTemplate has a placeholder that does not exist; legal are "
-        + ", ".join(f"{{{name}}}" for name in sorted(PLACEHOLDERS)),
-        ".topicTemplate",
-    ),
-    CelRule(
-        "!has(self.topicTemplate) || "
-        "self.topicTemplate.matches('[{](entity_type|event_type|entity_id)[}]')",
-        "topicTemplate gives every event the same topic; use {entity_type}, {event_type} or "
-        "{entity_id}",
-        ".topicTemplate",
-    ),
-    CelRule(
-        "!has(self.topicTemplate) || !self.topicTemplate.contains('//')",
-        "topicTemplate has an empty level",
-        ".topicTemplate",
-    ),
-    CelRule(
-        "!has(self.start) || (self.start.position == 'Timestamp') == has(self.start.timestamp)",
-        "start.timestamp is for start.position Timestamp, which needs it",
-        ".start",
-    ),
-)

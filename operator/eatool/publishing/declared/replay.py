@@ -8,10 +8,11 @@ from pydantic import Field, Strict
 
 from eatool.domain.fields import Flag, Timestamp
 from eatool.domain.kind import CelRule, SpecObject
+from eatool.domain.kinds import KINDS
 from eatool.domain.text import SetOf, Text
 from eatool.publishing.declared.broker import RateLimitSpec
 from eatool.publishing.declared.fields import ResourceName, TopicPrefix
-from eatool.publishing.declared.selection import SelectionSpec
+from eatool.publishing.declared.selection import SELECTION_CEL, SelectionSpec, one_of
 
 StreamName = Annotated[
     str,
@@ -73,5 +74,21 @@ REPLAY_CEL: tuple[CelRule, ...] = (
         "!(has(self.range.toPosition) && has(self.range.toTime))",
         "range must give each end by position or by time, not by both",
         ".range",
+    ),
+    *(
+        CelRule(
+            "!has(self.range) || "
+            f"!has(self.range.after{end}) || !has(self.range.to{end}) || "
+            f"self.range.after{end} <= self.range.to{end}",
+            f"range.after{end} must not be later than range.to{end}",
+            ".range",
+        )
+        for end in ("Position", "Time")
+    ),
+    *SELECTION_CEL,
+    CelRule(
+        f"!has(self.streams) || self.streams.all(s, s.split('/')[0] in {one_of(KINDS)})",
+        f"streams must begin with one of {', '.join(KINDS)}",
+        ".streams",
     ),
 )

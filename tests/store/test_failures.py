@@ -54,14 +54,28 @@ def test_a_killed_connection_fails_the_append_and_not_the_next(
 ) -> None:
     url = database_url("postgresql", tmp_path, request)
     sabotage = Sabotage("SELECT pg_terminate_backend(pg_backend_pid())")
-    store = SqlEventStore(open_engine(url), projections=[sabotage])
-    store.append(append("a", 0))
     sabotage.armed = True
-    new = append("a", 1)
+    store = SqlEventStore(open_engine(url), projections=[sabotage])
+    new = append("a", 0)
     with pytest.raises(StoreUnavailable):
         store.append(new)
     assert not store.append(new).repeated
     assert store.append(new).repeated
+    assert verify_chain(store).sound
+    store.close()
+    assert postgres_server.cluster.port
+
+
+def test_a_connection_killed_under_an_append_that_went_ahead_is_not_noticed(
+    postgres_server: PostgresServer, request: pytest.FixtureRequest, tmp_path: Path
+) -> None:
+    url = database_url("postgresql", tmp_path, request)
+    sabotage = Sabotage("SELECT pg_terminate_backend(pg_backend_pid())")
+    store = SqlEventStore(open_engine(url), projections=[sabotage])
+    store.append(append("a", 0))
+    sabotage.armed = True
+    assert not store.append(append("a", 1)).repeated
+    assert [event.version for event in store.read_all()] == [1, 2]
     assert verify_chain(store).sound
     store.close()
     assert postgres_server.cluster.port

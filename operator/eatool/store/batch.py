@@ -12,7 +12,6 @@ from eatool.store.encoding import (
     StoredEvent,
     chain_hash,
     encode_append,
-    partition_of,
     time_text,
 )
 from eatool.store.port import (
@@ -96,6 +95,11 @@ class Batch:
             self._place(append, payloads)
         return Appended(tuple(self.events[start:]))
 
+    @property
+    def end(self) -> Head:
+        """The head after what was accepted so far."""
+        return Head(self.position, self.hash, self.recorded_at)
+
     def take_rows(self) -> list[StoredEvent]:
         """Rows of the events accepted since the last call."""
         rows, self._rows = self._rows, []
@@ -108,8 +112,8 @@ class Batch:
 
     def _place(self, append: Append, payloads: list[Payload]) -> None:
         stream_id, version = append.stream_id, append.expected_version
-        partition, recorded_at = partition_of(stream_id), self.recorded_at
-        for event, data, metadata, body in payloads:
+        recorded_at = self.recorded_at
+        for event, data, metadata, body, partition in payloads:
             version += 1
             self.position += 1
             previous = self.hash

@@ -123,6 +123,7 @@ class Payload(NamedTuple):
     data: str
     metadata: str
     body: bytes
+    partition: int
 
 
 def partition_of(stream_id: str) -> int:
@@ -168,7 +169,7 @@ def encode_append(append: Append) -> list[Payload]:
             partition,
         )
         body = encode_body(rest, data, metadata)
-        payloads.append(Payload(event, data.decode(), metadata.decode(), body))
+        payloads.append(Payload(event, data.decode(), metadata.decode(), body, partition))
     return payloads
 
 
@@ -186,7 +187,7 @@ def _encode_json(name: str, value: JsonObject, limit: int) -> bytes:
         raise InvalidEvent(f"{name}: {error}") from None
     if len(text) > limit:
         raise EventTooLarge(f"{name}: {len(text)} bytes, limit {limit}")
-    if b"\\u0000" in text and not _exact(value):
+    if b"\\" in text and b"\\u0000" in text and not _exact(value):
         raise InvalidEvent(f"{name}: a NUL character")
     # orjson writes NaN as null; comparing what it reads back is the fast way to rule that out.
     if b"null" in text and orjson.loads(text) != value and not _exact(value):

@@ -24,6 +24,9 @@ class Backend(Protocol):
     Driver errors pass through.
     """
 
+    #: Transactions up to which deciding a commit ahead of the lock pays (:meth:`write_from`).
+    ahead: int
+
     def connect(self, engine: Engine) -> Connection:
         """A connection for one transaction that ``lock`` begins and ``write`` commits.
 
@@ -56,6 +59,17 @@ class Backend(Protocol):
 
         Commits in the same round trip when asked to.
         """
+        ...
+
+    def write_from(
+        self,
+        connection: Connection,
+        start: Head,
+        rows: Rows,
+        head: Head,
+        project: Callable[[], None] | None,
+    ) -> bool:
+        """Begin, write and commit if the log ends at ``start``; else write nothing: ``False``."""
         ...
 
     def by_ids(self, connection: Connection, ids: Sequence[UUID]) -> list[StoredEvent]:

@@ -70,6 +70,18 @@ class Wanted:
             fences=self.fences.difference(state.fences),
         )
 
+    @property
+    def nothing(self) -> bool:
+        """Whether no row is wanted."""
+        return not (
+            self.streams
+            or self.appended
+            or self.keys
+            or self.named
+            or self.fences
+            or self.decided_at is not None
+        )
+
     def settle(self, state: LogState) -> None:
         """After loading: what was not found is known to be absent."""
         for stream_id in self.streams.difference(state.streams):

@@ -24,18 +24,18 @@ class Remembered:
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self._state: LogState | None = None
-        self._hash: bytes | None = None
+        self._left_at: Head | None = None
 
-    def take(self) -> tuple[LogState, bytes | None]:
-        """The state and the hash it was left at; an empty state goes with any."""
+    def take(self) -> tuple[LogState, Head | None]:
+        """The state and the head it was left at; an empty state goes with any."""
         with self._lock:
             state, self._state = self._state, None
-            return (LogState(), None) if state is None else (state, self._hash)
+            return (LogState(), None) if state is None else (state, self._left_at)
 
     def put(self, state: LogState, start: Head, end: Head) -> None:
         """Leave the state of a transaction that found ``start`` and ended the log at ``end``."""
         with self._lock:
-            alone = self._hash in {None, start.hash}
-            self._hash = end.hash
+            alone = self._left_at is None or self._left_at.hash == start.hash
+            self._left_at = end
             fits = len(state.streams) + len(state.keys) <= LIMIT
             self._state = state.settled() if alone and fits else None

@@ -93,6 +93,8 @@ _MOVE_HEAD = "UPDATE log SET position = ?, hash = ?, recorded_at = ? WHERE id = 
 class SqliteBackend:
     """See :class:`~eatool.store.sql.backend.Backend`."""
 
+    ahead = 512
+
     def connect(self, engine: Engine) -> Connection:
         """See :class:`~eatool.store.sql.backend.Backend`."""
         return engine.connect()
@@ -180,6 +182,21 @@ class SqliteBackend:
         cursor.execute(_MOVE_HEAD, _head_row(head))
         if commit:
             connection.commit()
+
+    def write_from(
+        self,
+        connection: Connection,
+        start: Head,
+        rows: Rows,
+        head: Head,
+        project: Callable[[], None] | None,
+    ) -> bool:
+        """See :class:`~eatool.store.sql.backend.Backend`."""
+        connection.begin()
+        if self.head(connection).hash != start.hash:
+            return False
+        self.write(connection, rows, head, project, commit=True)
+        return True
 
     def by_ids(self, connection: Connection, ids: Sequence[UUID]) -> list[StoredEvent]:
         """See :class:`~eatool.store.sql.backend.Backend`."""

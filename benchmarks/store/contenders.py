@@ -48,6 +48,7 @@ def contenders(*, quick: bool) -> Iterator[Contender]:
             yield Contender(database, "eatool", in_flight, grouped(in_flight), many[in_flight])
             if in_flight > 1:
                 events = many[in_flight]
+                yield Contender(database, "eatool, batches", in_flight, batched(in_flight), events)
                 yield Contender(database, "raw driver", in_flight, raw(in_flight), events)
                 answering = raw_answering(in_flight)
                 yield Contender(database, "raw driver, callers", in_flight, answering, events)
@@ -67,6 +68,27 @@ def single(url: str, events: int) -> float:
     check_log(store, {each.events[0].event_id for each in appends})
     store.close()
     return events / took
+
+
+def batched(batch: int) -> Run:
+    """Batches that are there from the start, in one thread, like the raw driver's."""
+
+    def run(url: str, events: int) -> float:
+        store = SqlEventStore(open_engine(url))
+        store.head()
+        appends = list(workload.appends(0, events))
+        batches = [
+            [(append,) for append in appends[at : at + batch]] for at in range(0, events, batch)
+        ]
+        with workload.measured() as elapsed:
+            for each in batches:
+                store.append_batch(each)
+            took = elapsed()
+        check_log(store, {each.events[0].event_id for each in appends})
+        store.close()
+        return events / took
+
+    return run
 
 
 def grouped(in_flight: int) -> Run:

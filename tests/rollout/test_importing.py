@@ -7,12 +7,14 @@ from collections.abc import AsyncIterator
 
 import pytest
 from click.testing import CliRunner
+from sqlalchemy import text
 from tests.rollout.phased import CAUSE, KIND, Site, make_old_registry, site
 
 from eatool.cli import main
 from eatool.registry.outcome import Recorded
 from eatool.rollout.importing import LogDecides, RowsAuthoritative
 from eatool.rollout.phases import Phase
+from eatool.store.sql.engine import open_engine
 
 
 @pytest.fixture
@@ -53,10 +55,13 @@ async def test_nothing_is_recorded_once_the_log_decides(one: Site) -> None:
 
 def test_the_command_refuses_what_follows_the_log(url: str) -> None:
     make_old_registry(url)
+    engine = open_engine(url)
+    with engine.begin() as connection:
+        connection.execute(text("INSERT INTO organizations (id, name) VALUES ('shop', 'Shop')"))
+    engine.dispose()
 
     async def walk(phase: Phase) -> None:
         async with site(url) as one:
-            one.insert("shop", "Shop") if phase is Phase.DUAL_WRITE else None
             await one.enter(phase)
 
     def command(*arguments: str) -> tuple[int, str]:

@@ -5,10 +5,18 @@ from alembic.runtime.migration import MigrationContext
 from tests.rollout.conftest import Open
 
 from eatool.rollout.parity_tables import parity_finding, parity_sweep
-from eatool.rollout.tables import rollout, rollout_history, rollout_replica
+from eatool.rollout.tables import rollout, rollout_history, rollout_replica, rollout_sample
 
 OURS = {
-    each.name for each in (rollout, rollout_history, rollout_replica, parity_finding, parity_sweep)
+    each.name
+    for each in (
+        rollout,
+        rollout_history,
+        rollout_replica,
+        rollout_sample,
+        parity_finding,
+        parity_sweep,
+    )
 }
 
 

@@ -30,6 +30,7 @@ from eatool.rollout.proofs import Proofs
 from eatool.rollout.registry import PhasedRegistry
 from eatool.rollout.repair import Repair
 from eatool.rollout.samples import Samples
+from eatool.rollout.shared_samples import SharedSamples
 from eatool.rollout.sweep import Sweeper
 from eatool.rollout.view import LateView, PhaseView
 from eatool.store.port import StoreError
@@ -42,6 +43,8 @@ LEASE: Final = "rollout"
 _RENEW: Final = 3.0
 _POLL: Final = 0.5
 _GAUGES: Final = 5.0
+#: Between two writes of what was observed, so much is lost when a process is killed.
+_SHARING: Final = 5.0
 _SWEEP: Final = 3_600.0
 
 
@@ -133,6 +136,8 @@ class RolloutProcess:
         figures = Figures(engine, self.view.of, self.findings, self.queue, _Lag(self))
         figures.supply(self.samples)
         self.samples.supply("RebuildDifferences", self._proofs.reading)
+        self._shared = SharedSamples(store, self.samples)
+        self._shared.supply()
         self.view.on_change(metrics.standing)
 
     @property
@@ -162,6 +167,10 @@ class RolloutProcess:
 
     def close(self) -> None:
         """Let nobody wait for this process. The inner registry is closed by its owner."""
+        try:
+            self._shared.keep()
+        except StoreError:
+            _log.info("What was observed in the last seconds is lost")
         self.view.close()
         self._intake.close()
         self._legacy.close()
@@ -207,6 +216,10 @@ class RolloutProcess:
         async with asyncio.TaskGroup() as tasks:
             tasks.create_task(self._workers.run(stopping))
             tasks.create_task(self._follower.run(stopping))
+            tasks.create_task(_again(_SHARING, self._share))
+
+    async def _share(self) -> None:
+        await asyncio.to_thread(self._shared.keep)
 
     async def _lead(self) -> None:
         """What one process does for all."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from sqlalchemy import BigInteger, Column, String, Table, Text
+from sqlalchemy import BigInteger, Column, Float, String, Table, Text
 
 from eatool.store.sql.schema import UtcDateTime, metadata
 
@@ -46,4 +46,19 @@ rollout_history = Table(
     Column("finished_at", UtcDateTime, nullable=False),
     Column("cause", Text, nullable=False),
     Column("position", BigInteger),
+)
+
+#: What processes have observed, a row for each minute of each of them. ``buckets`` is JSON:
+#: observations by the power of the precision of quantiles.
+rollout_sample = Table(
+    "rollout_sample",
+    metadata,
+    Column("metric", String(40), primary_key=True),
+    Column("aggregate_type", Text, primary_key=True),
+    Column("start", UtcDateTime, primary_key=True),
+    Column("process", String(32), primary_key=True),
+    Column("count", BigInteger, nullable=False),
+    Column("total", Float, nullable=False),
+    Column("highest", Float, nullable=False),
+    Column("buckets", Text, nullable=False),
 )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from uuid import UUID
@@ -41,6 +42,8 @@ ON_A_STORE = {
     "verify heads": [],
     "verify ordering": [],
 }
+#: Good enough where a command ends before it opens a store.
+URL = "sqlite:///never.db"
 #: Those that make a database where there is none.
 FIRST = {"apply", "store migrate"}
 #: Those that have something to say about a database without our schema: the registry's, or a fact.
@@ -82,14 +85,15 @@ def option(command: click.Command, flag: str) -> click.Option | None:
     )
 
 
-def run(name: str, url: str, tmp_path: Path) -> Result:
+def run(name: str, url: str | None, tmp_path: Path) -> Result:
     manifest = tmp_path / "manifest.yaml"
     manifest.write_text(
         "{apiVersion: eatool.io/v1alpha1, kind: Server, metadata: {name: s}, spec: {}}\n"
     )
     places = {"MANIFEST": str(manifest), "OUT": str(tmp_path / "out")}
     arguments = [places.get(each, each) for each in ON_A_STORE[name]]
-    return CliRunner().invoke(main, [*name.split(), *arguments, "--store", url])
+    store = [] if url is None else ["--store", url]
+    return CliRunner().invoke(main, [*name.split(), *arguments, *store])
 
 
 def test_every_store_is_named_in_the_same_way() -> None:
@@ -155,3 +159,30 @@ def test_a_database_that_is_away_is_one_line(name: str, tmp_path: Path) -> None:
     assert (result.exit_code, result.stdout) == (1, "")
     assert result.stderr.startswith("Error: OperationalError: ")
     assert len(result.stderr.splitlines()) == 1
+
+
+@pytest.mark.parametrize("name", ON_A_STORE)
+def test_what_is_no_store_is_one_in_the_environment_either(
+    name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("EATOOL_STORE_URL", "amqp://user:hunter2@host")
+    result = run(name, None, tmp_path)
+    assert isinstance(result.exception, SystemExit)
+    assert (result.exit_code, result.stdout) == (2, "")
+    assert re.match("Error: --store: |EATOOL_STORE_URL: ", result.stderr.splitlines()[-1])
+    assert "hunter2" not in result.stderr
+
+
+@pytest.mark.parametrize("name", ["apply", "run"])
+def test_variables_that_are_wrong_are_a_line_each(
+    name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("EATOOL_POLICY_REQUIRE_REASON", "Server")
+    monkeypatch.setenv("EATOOL_LEGACY_NAMESPACE", "team-*")
+    result = CliRunner().invoke(main, ["run"]) if name == "run" else run(name, URL, tmp_path)
+    assert isinstance(result.exception, SystemExit)
+    assert (result.exit_code, result.stdout) == (2, "")
+    assert [line.partition(":")[0] for line in result.stderr.splitlines()] == [
+        "EATOOL_LEGACY_NAMESPACE",
+        "EATOOL_POLICY_REQUIRE_REASON",
+    ]

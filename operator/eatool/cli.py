@@ -66,21 +66,13 @@ def run() -> None:
     variable is wrong; one line each says which. Exit code 1: a vital part failed.
     """
     import structlog
-    from pydantic import ValidationError
 
+    from eatool.registry.command_line import settings
     from eatool.runtime import run as serve
-    from eatool.settings import Settings
     from eatool.starting import ConfigurationError
 
     try:
-        settings = Settings()
-    except ValidationError as error:
-        for complaint in error.errors(include_input=False, include_url=False):
-            name = "EATOOL_" + "_".join(map(str, complaint["loc"])).upper()
-            click.echo(f"{name}: {complaint['msg']}", err=True)
-        raise SystemExit(2) from None
-    try:
-        asyncio.run(serve(settings))
+        asyncio.run(serve(settings()))
     except ConfigurationError as error:
         click.echo(str(error), err=True)
         raise SystemExit(2) from None

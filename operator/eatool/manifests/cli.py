@@ -19,13 +19,19 @@ from eatool.publishing.assembly import assemble
 from eatool.publishing.broker_url import BrokerUrlError, parse_broker_url
 from eatool.publishing.destination import Destination
 from eatool.publishing.problems import SpecProblem
-from eatool.registry.command_line import actor_option, declared, reason_option, with_registry
+from eatool.registry.command_line import (
+    actor_option,
+    declared,
+    reason_option,
+    settings,
+    with_registry,
+)
 from eatool.registry.opening import OpenRegistry
 from eatool.rollout.feed import InlineByPhase
 from eatool.rollout.ledger_sql import SqlLedger
 from eatool.rollout.taking_part import taking_part
 from eatool.rollout.view import LateView
-from eatool.settings import Settings, pod_identity
+from eatool.settings import pod_identity
 from eatool.store.command_line import store_option
 from eatool.terminal import output_option, progress_bar, show_json, show_table
 
@@ -102,7 +108,7 @@ def apply(
     told = declared(actor, reason)
     act = delete_manifests if deleting else apply_manifests
 
-    standings, legacy_namespace = LateView(), Settings().legacy_namespace
+    standings, legacy_namespace = LateView(), settings().legacy_namespace
 
     async def run(opened: OpenRegistry) -> tuple[list[Result], Published | None]:
         with _bar(len(manifests)) as progress:
@@ -146,7 +152,7 @@ def _destination(url: str | None) -> Destination:
             DESTINATION,
             spec,
             secrets,
-            environment=Settings().environment,
+            environment=settings().environment,
             material=Path(material),
         )
     except (BrokerUrlError, SpecProblem) as error:

@@ -1,4 +1,4 @@
-"""What commands share that name kinds, or record changes without a cluster."""
+"""What commands share that name kinds, are configured, or record changes without a cluster."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from collections.abc import Awaitable, Callable
 from typing import TypeVar
 
 import click
+from pydantic import ValidationError
 
 from eatool.domain.kind import EntityKind
 from eatool.domain.kinds import KINDS
@@ -68,6 +69,17 @@ def declared(actor: str, reason: str | None) -> Provenance:
     )
 
 
+def settings() -> Settings:
+    """The settings; variables that are wrong end the command: one line each, exit code 2."""
+    try:
+        return Settings()
+    except ValidationError as error:
+        for complaint in error.errors(include_input=False, include_url=False):
+            name = "EATOOL_" + "_".join(map(str, complaint["loc"])).upper()
+            click.echo(f"{name}: {complaint['msg']}", err=True)
+        raise SystemExit(2) from None
+
+
 def with_registry(
     url: str,
     act: Callable[[OpenRegistry], Awaitable[_T]],
@@ -80,11 +92,12 @@ def with_registry(
     Its schema is brought up to date first, unless nothing is to be recorded. ``inline``: the
     projections that every append updates.
     """
+    policy = policy_of(settings())
 
     async def run() -> _T:
         opening = open_registry(
             url,
-            policy=policy_of(Settings()),
+            policy=policy,
             migrate=not dry_run,
             dry_run=dry_run,
             inline=inline,

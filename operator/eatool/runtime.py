@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import signal
-from collections.abc import AsyncIterator, Callable, Coroutine
-from contextlib import AsyncExitStack, asynccontextmanager, suppress
+from collections.abc import Coroutine
+from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
@@ -22,6 +22,7 @@ from eatool.kube.platform.operator import PlatformOperator
 from eatool.kube.rollout.handlers import rollout_handlers
 from eatool.kube.rollout.operator import RolloutOperator
 from eatool.kube.schema.platform import DECLARED
+from eatool.kube.supervision import beside
 from eatool.kube.watching import watch
 from eatool.projections.tables import PROJECTION
 from eatool.publishing.checkpoints_sql import SqlCheckpoints
@@ -39,14 +40,8 @@ from eatool.telemetry.sampling import sample_projection, sample_store
 
 _log: structlog.stdlib.BoundLogger = structlog.get_logger("eatool.runtime")
 
-#: Pause before a part that failed starts again, seconds.
-_RESTART = 5.0
 #: Longest wait for the first listing of the brokers, seconds.
 _BROKERS_KNOWN = 5.0
-
-
-#: Work that goes on until it is cancelled or the process is asked to stop.
-_Part = Callable[[], Coroutine[Any, Any, None]]
 
 
 @dataclass(slots=True)
@@ -137,11 +132,11 @@ async def run(settings: Settings) -> None:
             published=None if rollout is None else rollout.published,
         )
         _log.info("ready to watch", entities=known, http_port=port)
-        beside = partial(_beside, stopping=stopping)
-        await stack.enter_async_context(beside("store samples", lambda: sample_store(log, metrics)))
-        await stack.enter_async_context(
-            beside("projection samples", lambda: sample_projection(log, metrics))
-        )
+        for part, sample in (
+            ("store samples", sample_store),
+            ("projection samples", sample_projection),
+        ):
+            await stack.enter_async_context(beside(part, partial(sample, log, metrics)))
         watches = [
             _watch_entities(process.operator, platform, stopping),
             watch(
@@ -188,27 +183,3 @@ async def _all(*watches: Coroutine[Any, Any, None], stopping: asyncio.Event) -> 
     ends = await asyncio.gather(*map(one, watches), return_exceptions=True)
     for failure in filter(None, ends):
         raise failure
-
-
-@asynccontextmanager
-async def _beside(part: str, run: _Part, *, stopping: asyncio.Event) -> AsyncIterator[None]:
-    """Keep ``run`` going for the length of the block, beside what is vital.
-
-    Its failures are logged and it starts again.
-    """
-    task = asyncio.create_task(_keep_running(part, run, stopping))
-    try:
-        yield
-    finally:
-        task.cancel()
-        await asyncio.gather(task, return_exceptions=True)
-
-
-async def _keep_running(part: str, run: _Part, stopping: asyncio.Event) -> None:
-    while not stopping.is_set():
-        try:
-            await run()
-        except Exception:
-            _log.exception("a part of the process failed; it starts again", part=part)
-        with suppress(TimeoutError):
-            await asyncio.wait_for(stopping.wait(), _RESTART)

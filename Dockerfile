@@ -1,5 +1,6 @@
 # syntax=docker/dockerfile:1
-# linux/amd64 only: the Solace client ships no other Linux wheels.
+# linux/amd64 and linux/arm64: for both every locked dependency is a wheel, the Solace client included.
+# A tag can move. Whoever needs the same base for ever gives its digest (docs/install.md).
 ARG PYTHON=python:3.11.14-slim-bookworm
 
 FROM ${PYTHON} AS build

@@ -43,6 +43,16 @@ def test_the_base_is_pinned_and_matches_the_locked_python() -> None:
     assert re.fullmatch(r"3\.11\.\d+-slim-bookworm", base.group(1))
 
 
+def test_the_base_can_be_given_by_digest() -> None:
+    stages = [rest.split()[0] for word, rest in instructions() if word == "FROM"]
+    assert stages == ["${PYTHON}", "${PYTHON}"], "every stage has to start from what is given"
+    page = (ROOT / "docs" / "install.md").read_text()
+    tag = re.search(r"^ARG PYTHON=(\S+)$", (ROOT / "Dockerfile").read_text(), re.MULTILINE)
+    assert tag is not None
+    assert f"BASE={tag.group(1)}\n" in page
+    assert '--build-arg PYTHON="$BASE@$DIGEST"' in page
+
+
 def test_the_image_runs_as_an_unprivileged_number() -> None:
     final = dict(final_stage())
     assert final["USER"] == f"{UID}:{UID}"

@@ -42,6 +42,16 @@ def test_an_empty_log(store: EventStore) -> None:
     assert store.position_at(datetime.now(UTC)) == 0
 
 
+def test_which_streams_are_recorded(store: EventStore) -> None:
+    assert store.recorded([]) == set()
+    store.append(append("a", 0), append("b", 0))
+    store.append(append("b", 1, no_referrers=True))
+    with pytest.raises(WrongExpectedVersion):
+        store.append(append("c", 7))
+    names = [f"application/shop/{name}" for name in ("a", "b", "c", *map(str, range(1_200)))]
+    assert store.recorded(names) == {"application/shop/a", "application/shop/b"}
+
+
 def test_what_is_appended_is_read_back(store: EventStore) -> None:
     new = append("a", 0, 3)
     appended = store.append(new)

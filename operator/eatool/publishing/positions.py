@@ -9,7 +9,6 @@ from typing import Final, Protocol
 from eatool.publishing.declared.broker import StartSpec
 from eatool.publishing.declared.replay import EventReplaySpec
 from eatool.publishing.problems import SpecProblem
-from eatool.store.encoding import StoredEvent
 from eatool.store.port import Head
 
 #: Entities named in one message.
@@ -27,8 +26,8 @@ class Timeline(Protocol):
         """Position of the last event recorded at or before ``time`` (0 if none)."""
         ...
 
-    def read_stored_stream(self, stream_id: str, *, after_version: int = 0) -> list[StoredEvent]:
-        """Events of one stream by version."""
+    def recorded(self, streams: Collection[str]) -> set[str]:
+        """Which of these streams have events."""
         ...
 
 
@@ -81,7 +80,8 @@ def replay_range(replay: EventReplaySpec, log: Timeline) -> tuple[int, int]:
 
 
 def _require_recorded(streams: Collection[str], log: Timeline) -> None:
-    unknown = [stream for stream in streams if not log.read_stored_stream(stream)]
+    known = log.recorded(streams)
+    unknown = [stream for stream in streams if stream not in known]
     if unknown:
         more = f" and {len(unknown) - _NAMED} more" if len(unknown) > _NAMED else ""
         raise SpecProblem(

@@ -113,6 +113,10 @@ class MemoryEventStore:
         """See :class:`~eatool.store.port.EventStore`."""
         return bisect_right(self._events, time, key=lambda row: row.recorded_at)
 
+    def recorded(self, streams: Collection[str]) -> set[str]:
+        """See :class:`~eatool.store.port.EventStore`."""
+        return {each for each in streams if each in self._state.streams}
+
     def on_append(self, wake: Callable[[int], None]) -> Callable[[], None]:
         """See :class:`~eatool.store.port.EventStore`."""
         return self._listeners.add(wake)

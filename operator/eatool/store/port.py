@@ -264,6 +264,10 @@ class EventStore(Protocol):
         """Position of the last event recorded at or before ``time`` (0 if none)."""
         ...
 
+    def recorded(self, streams: Collection[str]) -> set[str]:
+        """Which of these streams have events; reads none of them."""
+        ...
+
     def on_append(self, wake: Callable[[int], None]) -> Callable[[], None]:
         """Call ``wake(position)`` after commits of this process; returns the unsubscriber.
 

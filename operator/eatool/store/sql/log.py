@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import datetime
+from functools import partial
 from typing import TypeVar
 
-from sqlalchemy import Connection, Engine
+from sqlalchemy import Connection, Engine, select
 
 from eatool.store.batch import Encoded, encode
 from eatool.store.clock import Clock, utc_now
@@ -31,8 +32,12 @@ from eatool.store.sql.database import Database
 from eatool.store.sql.engine import checkpoint, reading
 from eatool.store.sql.errors import Errors
 from eatool.store.sql.sqlite import SqliteBackend
+from eatool.store.sql.tables import stream
 
 _T = TypeVar("_T")
+
+#: Names per ``IN`` list.
+_NAMES = 500
 
 #: Deadlocks and serialization failures in a row before the caller hears of it.
 _ATTEMPTS = 5
@@ -184,6 +189,13 @@ class SqlEventStore:
         """See :class:`~eatool.store.port.EventStore`."""
         return self._database.query(lambda connection: self._backend.position_at(connection, time))
 
+    def recorded(self, streams: Collection[str]) -> set[str]:
+        """See :class:`~eatool.store.port.EventStore`."""
+        names, found = sorted(streams), set[str]()
+        for start in range(0, len(names), _NAMES):
+            found |= self._database.query(partial(_recorded, names[start : start + _NAMES]))
+        return found
+
     def _decode(self, rows: list[StoredEvent]) -> list[RecordedEvent]:
         upcast = self._upcast
         return [row.read(upcast) for row in rows]
@@ -202,6 +214,11 @@ class SqlEventStore:
     def close(self) -> None:
         """See :class:`~eatool.store.port.EventStore`."""
         self.engine.dispose()
+
+
+def _recorded(names: Sequence[str], connection: Connection) -> set[str]:
+    query = select(stream.c.stream_id).where(stream.c.stream_id.in_(names))
+    return set(connection.scalars(query))
 
 
 def _backend(engine: Engine) -> Backend:

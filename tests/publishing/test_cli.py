@@ -64,6 +64,22 @@ def test_status(url: str) -> None:
     assert "pod-1" in run("status", "--store", url)
 
 
+def test_a_destination_that_nobody_serves_is_told_with_the_way_to_forget_it(url: str) -> None:
+    engine = open_engine(url)
+    checkpoints = SqlCheckpoints(engine)
+    for name in ("gone", "replay/r"):
+        checkpoints.claim(name, "pod-of-yesterday", lease=-1)
+    engine.dispose()
+    rows = json.loads(run("status", "--store", url, "--output", "json"))
+    assert {row["destination"]: row["owners"] for row in rows} == {
+        "events": ["pod-1"], "gone": [], "replay/r": [],
+    }  # fmt: skip
+    hints = [line for line in run("status", "--store", url).splitlines() if "no process" in line]
+    assert len(hints) == 1, "none for what is served, nor for a replay, which ends by itself"
+    assert hints[0].startswith("gone: no process serves it.")
+    assert hints[0].endswith("eatool relay forget gone")
+
+
 def test_lag_counts_what_lies_beyond_the_cursors_and_says_how_old_it_is(url: str) -> None:
     long_ago = datetime.now(UTC) - timedelta(hours=1)
     store = SqlEventStore(open_engine(url), clock=lambda: long_ago)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import asdict
 from datetime import UTC, datetime
@@ -10,6 +10,7 @@ from typing import Any
 
 import click
 
+from eatool.publishing.checkpoints import CursorState
 from eatool.publishing.checkpoints_sql import SqlCheckpoints
 from eatool.publishing.destination import REPLAY_PREFIX
 from eatool.publishing.lag import LagReader
@@ -38,7 +39,7 @@ def status(url: str, output: str) -> None:
     """Show how far each destination has got.
 
     Behind is the age in seconds of the oldest event that is still to be published; replays have
-    an end of their own and show neither.
+    an end of their own and show neither. Owners are the processes that serve a destination now.
     """
     with _opened(url) as (store, checkpoints):
         reader = LagReader(store, checkpoints)
@@ -50,6 +51,10 @@ def status(url: str, output: str) -> None:
         rows, output,
         "destination", "position", "head", "lag_events", "behind_seconds", "owners", "parked",
     )  # fmt: skip
+    if output == "table":
+        for row in rows:
+            if not row["owners"] and not row["destination"].startswith(REPLAY_PREFIX):
+                click.echo(_unserved(row["destination"]))
 
 
 @relay.command()
@@ -133,6 +138,24 @@ def _known(checkpoints: SqlCheckpoints, destination: str | None) -> str:
     return destination
 
 
+def _unserved(name: str) -> str:
+    # Who declared it is not known here: checkpoints outlive their EventBroker on purpose.
+    return (
+        f"{name}: no process serves it. Its EventBroker is suspended or not declared, or no "
+        f"operator runs; if it will not come back: eatool relay forget {name}"
+    )
+
+
+def _living(cursors: Iterable[CursorState]) -> list[str]:
+    """Owners whose leases have not ended: a process that was killed leaves its name behind."""
+    now = datetime.now(UTC)
+    return sorted({
+        each.owner
+        for each in cursors
+        if each.owner is not None and each.lease_until is not None and each.lease_until > now
+    })  # fmt: skip
+
+
 def _standing(reader: LagReader, checkpoints: SqlCheckpoints, name: str) -> dict[str, Any]:
     lag = reader.lag(name)
     # What lies behind the end of a replay does not wait for it; where that is, only it knows.
@@ -143,7 +166,7 @@ def _standing(reader: LagReader, checkpoints: SqlCheckpoints, name: str) -> dict
         "head": lag.head,
         "lag_events": lag.events if endless else None,
         "behind_seconds": _age(lag.oldest) if endless else None,
-        "owners": sorted({each.owner for each in checkpoints.cursors(name) if each.owner}),
+        "owners": _living(checkpoints.cursors(name)),
         "parked": len(lag.parked),
     }
 

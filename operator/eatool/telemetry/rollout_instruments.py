@@ -171,7 +171,8 @@ class RolloutInstruments:
         self.parity_coverage = self._per_kind(
             declare.gauge(
                 "parity_coverage_ratio",
-                "Share of the legacy rows compared since they were last written, in this phase.",
+                "Share of the legacy rows compared since they were last written, in this phase; a "
+                "row that was changed less than 10 s ago counts as compared.",
                 "entity",
             )
         )
@@ -184,7 +185,9 @@ class RolloutInstruments:
         )
         self.parity_dirty = self._per_kind(
             declare.gauge(
-                "parity_dirty_keys", "Changed legacy rows that wait to be compared.", "entity"
+                "parity_dirty_keys",
+                "Changed legacy rows that wait to be compared, fresh ones included.",
+                "entity",
             )
         )
 

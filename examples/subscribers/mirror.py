@@ -54,6 +54,8 @@ class Mirror:
         )
         if isinstance(verdict, Late):
             return  # part of the history, but the mirror knows newer
+        if "entity" not in event.data:
+            return  # about the registry itself: a step of a rollout
         if event.type.endswith("Deleted"):
             execute("DELETE FROM entities WHERE stream = ?", (event.stream,))
         else:

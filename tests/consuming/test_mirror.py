@@ -77,6 +77,25 @@ def test_what_is_deleted_is_gone_until_it_is_made_again(take: Take, rows: Rows) 
     assert rows("SELECT entity FROM entities") == [('{"name": "name 3"}',)]
 
 
+def test_a_step_of_a_rollout_is_history_and_no_entity(
+    mirror: ModuleType, database: Path, rows: Rows
+) -> None:
+    step = {
+        "id": "id-1",
+        "type": "RolloutPhaseChanged.v1",
+        "stream": "rollout/-/server",
+        "sequence": 1,
+        "position": 1,
+        "time": "2026-11-23T14:15:15Z",
+        "recordedTime": "2026-11-23T14:15:15Z",
+        "actor": "system",
+        "data": {"from": None, "to": "Legacy", "metadata": {}},
+    }
+    mirror.Mirror(database, Subscription()).take(json.dumps(step).encode(), None)
+    assert rows("SELECT stream, type FROM changes") == [("rollout/-/server", "RolloutPhaseChanged")]
+    assert rows("SELECT * FROM entities") == []
+
+
 def test_noise_is_set_aside(
     mirror: ModuleType, database: Path, rows: Rows, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -25,12 +25,14 @@ TOPICS = {
     "deleted": LIVE.topic(WEBSHOP, "ApplicationDeleted.v1"),
     "another": LIVE.topic(EntityRef("application", "shop", "erp"), "ApplicationDeleted.v1"),
     "server": LIVE.topic(EntityRef("server", "shop", "db-01"), "ServerCreated.v1"),
+    "step": LIVE.topic(EntityRef("rollout", "-", "server"), "RolloutPhaseChanged.v1"),
     "dev": TopicTemplate(env="dev").topic(WEBSHOP, "ApplicationCreated.v1"),
     "replayed": REPLAY.topic(WEBSHOP, "ApplicationCreated.v1"),
 }
 WANTED = {
-    "everything": {"created", "deleted", "another", "server"},
+    "everything": {"created", "deleted", "another", "server", "step"},
     "one kind": {"created", "deleted", "another"},
+    "steps of rollouts": {"step"},
     "one event type": {"deleted", "another"},
     "one entity": {"created", "deleted"},
     "a replay": {"replayed"},

@@ -23,7 +23,7 @@ from eatool.contract.cli import asyncapi
 from eatool.contract.published import read_schemas
 from eatool.domain.events import JsonObject
 from eatool.domain.identity import EntityRef
-from eatool.domain.kinds import KINDS, event_types
+from eatool.domain.kinds import KINDS, REGISTRY_EVENTS, event_types
 from eatool.publishing.cloudevents import CloudEventsEncoder, ContentMode
 from eatool.publishing.topics import TopicTemplate
 from eatool.store.memory import MemoryEventStore
@@ -122,12 +122,12 @@ def test_every_event_is_as_described(mode: ContentMode, schemas: dict[str, JsonO
         assert described["components"]["messageTraits"][mode.value]["contentType"] == (
             message.content_type
         )
-    assert len(described["components"]["messages"]) == len(newest)
+    assert len(described["components"]["messages"]) == len(newest) + len(REGISTRY_EVENTS)
 
 
 def test_channels_are_the_topics_of_the_relay(schemas: dict[str, JsonObject]) -> None:
     channels = document(schemas, env="prod")["channels"]
-    assert len(channels) == len(KINDS)
+    assert len(channels) == len(KINDS) + 1  # that of rollouts
     template = TopicTemplate(env="prod")
     for name, (kind, event) in event_types().items():
         ref = EntityRef(kind.aggregate_type, "shop", "webshop")
@@ -146,7 +146,7 @@ def test_parameters_are_those_of_the_address(schemas: dict[str, JsonObject]) -> 
     ].values()
     assert set(channel["parameters"]) == {"env", "event_type", "event_version"}
     assert channel["parameters"]["event_version"]["enum"] == ["v1"]
-    names = {event.__name__ for _, event in event_types().values()}
+    names = {event.__name__ for _, event in event_types().values()} | REGISTRY_EVENTS.keys()
     assert set(channel["parameters"]["event_type"]["enum"]) == names
 
 

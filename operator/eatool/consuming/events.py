@@ -30,7 +30,8 @@ class Event:
         type, version: ``ApplicationCreated`` and ``1``.
         time, recorded_time: RFC 3339, UTC: when it happened, when it was recorded.
         actor: who changed the entity.
-        data: ``entity`` (after the change), ``changes`` and ``metadata``.
+        data: ``entity`` (after the change), ``changes`` and ``metadata``; a step of a rollout has
+            no entity.
 
     """
 

@@ -6,7 +6,6 @@ for AsyncAPI 3 reads it.
 
 from __future__ import annotations
 
-from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from string import Formatter
@@ -16,9 +15,8 @@ from pydantic.alias_generators import to_camel
 
 from eatool import __version__
 from eatool.contract.envelopes import ENVELOPE, HEADERS, PLAIN
+from eatool.contract.subjects import Subject, subjects_of
 from eatool.domain.events import JsonObject
-from eatool.domain.kind import EntityKind
-from eatool.domain.kinds import KINDS, event_types
 from eatool.domain.upcasting import split
 from eatool.publishing.cloudevents import (
     DATA_CONTENT_TYPE,
@@ -35,7 +33,8 @@ SOLACE_BINDING: Final = "0.4.0"
 
 _DESCRIPTION: Final = (
     "Every accepted change of a registry of enterprise-architecture entities, once recorded, is "
-    "published as an event: at least once, in order within each stream. Keep the last `sequence` "
+    "published as an event: at least once, in order within each stream. So is every step of a kind "
+    "from an older registry to the event log (`rollout`). Keep the last `sequence` "
     "per stream (`partitionkey`) in the same transaction as your own effect: a number that is not "
     "higher is a re-send, a number that skips some means that events are missing."
 )
@@ -47,7 +46,7 @@ class _Mode:
 
     title: str
     content_type: str
-    payload: Callable[[EntityKind, str], JsonObject]
+    payload: Callable[[str, str], JsonObject]
     headers: JsonObject | None
     correlation: str | None
 
@@ -65,10 +64,10 @@ def document(
     of each channel. Raises ``TopicTemplateError`` for a template that the relay would refuse.
     """
     TopicTemplate(template, env or "dev")
-    versions = _versions(schemas)
+    subjects = subjects_of(schemas)
     channels = {
-        name: _channel(kinds, versions, template, env, modes)
-        for name, kinds in _channel_kinds(template).items()
+        name: _channel(together, template, env, modes)
+        for name, together in _channel_subjects(subjects, template).items()
     }
     return {
         "asyncapi": ASYNCAPI,
@@ -81,16 +80,16 @@ def document(
                 "name": "Apache 2.0",
                 "url": "https://www.apache.org/licenses/LICENSE-2.0",
             },
-            "tags": [{"name": kind.kind, "description": kind.description} for kind in _kinds()],
+            "tags": [{"name": each.name, "description": each.description} for each in subjects],
         },
         "defaultContentType": DATA_CONTENT_TYPE,
         "channels": channels,
         "operations": {name: _operation(name) for name in channels},
         "components": {
             "messages": {
-                _message_name(name, mode): _message(kind, name, mode, schemas[name])
-                for kind in _kinds()
-                for name in versions[kind.kind]
+                _message_name(type_, mode): _message(each, type_, mode, schemas[type_])
+                for each in subjects
+                for type_ in each.types
                 for mode in modes
             },
             "messageTraits": {mode.value: _trait(mode) for mode in modes},
@@ -99,58 +98,49 @@ def document(
     }
 
 
-def _kinds() -> list[EntityKind]:
-    return list(KINDS.values())
-
-
-def _versions(schemas: Mapping[str, JsonObject]) -> Mapping[str, list[str]]:
-    """Versioned types of each kind, newest versions and older ones."""
-    owner = {event.__name__: kind.kind for kind, event in event_types().values()}
-    found: dict[str, list[str]] = defaultdict(list)
-    for name in schemas:
-        if "." in name:
-            found[owner[split(name)[0]]].append(name)
-    return found
-
-
-def _channel_kinds(template: str) -> dict[str, list[EntityKind]]:
-    """Kinds by channel: each has its own, unless topics do not tell them apart."""
+def _channel_subjects(subjects: Sequence[Subject], template: str) -> dict[str, list[Subject]]:
+    """Subjects by channel: each has its own, unless topics do not tell them apart."""
     if "{entity_type}" in template:
-        return {to_camel(kind.aggregate_type): [kind] for kind in _kinds()}
-    return {"events": _kinds()}
+        return {to_camel(each.entity_type): [each] for each in subjects}
+    return {"events": list(subjects)}
 
 
 def _channel(
-    kinds: Sequence[EntityKind],
-    versions: Mapping[str, list[str]],
+    subjects: Sequence[Subject],
     template: str,
     env: str | None,
     modes: Sequence[ContentMode],
 ) -> JsonObject:
-    names = [name for kind in kinds for name in versions[kind.kind]]
+    names = [name for each in subjects for name in each.types]
+    only = subjects[0] if len(subjects) == 1 else None
     address = template
     if env is not None:
         address = address.replace("{env}", encode_level(env))
-    if len(kinds) == 1:
-        address = address.replace("{entity_type}", kinds[0].aggregate_type)
+    if only is not None:
+        address = address.replace("{entity_type}", only.entity_type)
     types = sorted({split(name)[0] for name in names})
     described: dict[str, JsonObject] = {
         "env": {"description": "Environment of the registry.", "examples": ["dev", "prod"]},
-        "namespace": {"description": "Kubernetes namespace of the entity."},
-        "entity_type": {"description": "Kind of the entity."},
+        "namespace": {
+            "description": "Kubernetes namespace of the entity; `-` for rollouts, which have none."
+        },
+        "entity_type": {"description": "Kind of the entity, or `rollout`."},
         "event_type": {"description": "Event type without its version.", "enum": types},
         "event_version": {
             "description": "Version of the event type.",
             "enum": sorted({f"v{split(name)[1]}" for name in names}),
         },
-        "entity_id": {"description": "`metadata.name` of the entity."},
+        "entity_id": {
+            "description": only.identified
+            if only
+            else " Or: ".join(dict.fromkeys(each.identified for each in subjects))
+        },
     }
     used = [name for _, name, _, _ in Formatter().parse(address) if name]
-    title = kinds[0].kind if len(kinds) == 1 else "All kinds"
     return {
         "address": address,
-        "title": title,
-        "description": kinds[0].description if len(kinds) == 1 else "Events of every kind.",
+        "title": only.name if only else "All kinds",
+        "description": only.description if only else "Events of every kind, and of rollouts.",
         "messages": {
             _message_name(name, mode): {
                 "$ref": f"#/components/messages/{_message_name(name, mode)}"
@@ -184,13 +174,13 @@ def _message_name(name: str, mode: ContentMode) -> str:
     return f"{name}.{mode.value}"
 
 
-def _message(kind: EntityKind, name: str, mode: ContentMode, schema: JsonObject) -> JsonObject:
+def _message(subject: Subject, name: str, mode: ContentMode, schema: JsonObject) -> JsonObject:
     return {
         "name": name,
         "title": f"{name} ({_MODES[mode].title})",
         "summary": schema["description"],
-        "tags": [{"name": kind.kind}],
-        "payload": _MODES[mode].payload(kind, name),
+        "tags": [{"name": subject.name}],
+        "payload": _MODES[mode].payload(subject.entity_type, name),
         "traits": [{"$ref": f"#/components/messageTraits/{mode.value}"}],
     }
 
@@ -223,8 +213,8 @@ def _enveloped(envelope: str, type_: str, name: str) -> JsonObject:
     }
 
 
-def _structured(kind: EntityKind, name: str) -> JsonObject:
-    return _enveloped(ENVELOPE, f"{TYPE_PREFIX}{kind.aggregate_type}.{name}", name)
+def _structured(entity_type: str, name: str) -> JsonObject:
+    return _enveloped(ENVELOPE, f"{TYPE_PREFIX}{entity_type}.{name}", name)
 
 
 _MODES: Final[Mapping[ContentMode, _Mode]] = {
@@ -238,14 +228,14 @@ _MODES: Final[Mapping[ContentMode, _Mode]] = {
     ContentMode.BINARY: _Mode(
         "CloudEvents, binary",
         DATA_CONTENT_TYPE,
-        lambda _kind, name: _schema_reference(name),
+        lambda _entity_type, name: _schema_reference(name),
         _schema_reference(HEADERS),
         "$message.header#/correlationid",
     ),
     ContentMode.JSON: _Mode(
         "plain JSON",
         DATA_CONTENT_TYPE,
-        lambda _kind, name: _enveloped(PLAIN, name, name),
+        lambda _entity_type, name: _enveloped(PLAIN, name, name),
         None,
         None,
     ),

@@ -16,8 +16,9 @@ from typing import Any, Final
 
 from eatool.contract.envelopes import envelope_schemas
 from eatool.contract.events import event_schemas
+from eatool.contract.rollout import rollout_schemas
 from eatool.domain.events import JsonObject
-from eatool.domain.kinds import event_types
+from eatool.domain.kinds import REGISTRY_EVENTS, event_types
 from eatool.domain.upcasting import split
 
 #: Where the files are, also in an installed package.
@@ -49,7 +50,7 @@ class Comparison:
 
 def generated_schemas() -> dict[str, JsonObject]:
     """Every schema of this release by name: event types at their newest version, envelopes."""
-    return {**envelope_schemas(), **event_schemas()}
+    return {**envelope_schemas(), **rollout_schemas(), **event_schemas()}
 
 
 def read_schemas(directory: Path = SCHEMAS) -> dict[str, JsonObject]:
@@ -141,7 +142,8 @@ def _shown(value: Any) -> str:
 def _lost(published: Mapping[str, JsonObject]) -> Iterator[str]:
     """Older versions without a file, and files of types that are not there any more."""
     newest = {event.__name__: event.schema_version for _, event in event_types().values()}
-    known = set(envelope_schemas())
+    newest |= REGISTRY_EVENTS
+    known = {*envelope_schemas(), *rollout_schemas()}
     for name, version in newest.items():
         older = {f"{name}.v{number}" for number in range(1, version)}
         for lost in sorted(older - set(published)):
@@ -167,6 +169,9 @@ def _changed(changed: Mapping[str, tuple[str, ...]]) -> Iterator[str]:
 
 
 def _remedy(names: Sequence[str]) -> Iterator[str]:
+    if names[0].partition(".")[0] in REGISTRY_EVENTS:
+        yield "Consumers rely on what was published: give the event a new version, keep this one."
+        return
     if names[0] not in event_types():
         yield "It has no version of its own: take the change back, or make it an optional member."
         return

@@ -66,8 +66,8 @@ KINDS: Mapping[str, EntityKind] = index_kinds(_discover())
 _BY_KIND = {kind.kind: kind for kind in KINDS.values()}
 _EVENT_TYPES = index_events(KINDS.values())
 #: Newest versions of events that are about the registry itself, not about one of its entities.
-_REGISTRY_EVENTS = {"RolloutPhaseChanged": 1}
-_VERSIONS = _REGISTRY_EVENTS | {
+REGISTRY_EVENTS: Mapping[str, int] = MappingProxyType({"RolloutPhaseChanged": 1})
+_VERSIONS = dict(REGISTRY_EVENTS) | {
     event.__name__: event.schema_version for _, event in _EVENT_TYPES.values()
 }
 _UPCASTERS = UpcasterChain((step for kind in KINDS.values() for step in kind.upcasters), _VERSIONS)

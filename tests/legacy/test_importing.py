@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import csv
 import json
+import sqlite3
 from pathlib import Path
 
 import pytest
+from click.testing import CliRunner
 from sqlalchemy import text
 from tests.legacy.landscape import build, insert
 from tests.legacy.registry import OldRegistry, filled, old_registry
 from tests.store.stores import DATABASES
 
+from eatool.cli import main
 from eatool.domain.errors import SpecInvalid
 from eatool.domain.kinds import KINDS
 from eatool.legacy.rows import canonical
@@ -169,8 +172,22 @@ def test_a_dry_run_needs_no_adoption_and_changes_nothing(tmp_path: Path) -> None
     refused = old.run("import")
     assert refused.exit_code == 2
     assert "table servers is not adopted" in refused.output
+    assert refused.output.endswith("run `eatool legacy adopt` first, so that no write is missed\n")
     old.run("adopt")
     assert json.loads(old.run("import", "-o", "json").output) == json.loads(rehearsed.output)
+
+
+def test_a_table_that_lacks_columns_is_told_with_what_to_do(tmp_path: Path) -> None:
+    url = f"sqlite:///{tmp_path / 'old.db'}"
+    with sqlite3.connect(tmp_path / "old.db") as connection:
+        connection.execute("CREATE TABLE servers (id TEXT PRIMARY KEY, hostname TEXT)")
+    connection.close()
+    for command in (["import"], ["import", "--dry-run"], ["adopt"]):
+        refused = CliRunner().invoke(main, ["legacy", *command, "--store", url])
+        assert refused.exit_code in (1, 2)
+        assert "table servers has no column environment, region" in refused.output
+        assert "every field of a kind needs its column" in refused.output
+        assert "adopt" not in refused.output.partition("Error: ")[2], "it could not be adopted"
 
 
 def test_a_row_without_a_key_is_told(small: OldRegistry) -> None:

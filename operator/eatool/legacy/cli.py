@@ -128,6 +128,8 @@ def manifests(
                 for each in written
             ]
     show_rows(rows, output, "directory", "files", "with_corrected_values", "rows_left_out")
+    if output == "table" and any(row["rows_left_out"] for row in rows):
+        click.echo("`eatool legacy import --dry-run --report FILE.csv` says why rows are left out")
 
 
 @legacy.command()
@@ -148,7 +150,7 @@ def status(url: str, namespace: str, output: str) -> None:
             {
                 "table": kind.table,
                 "rows": source.count(kind) if kind in there else None,
-                "adopted": kind in adopted,
+                "adopted": kind in adopted if kind in there else None,
                 "imported": standings[kind.aggregate_type].imported,
                 "refused": standings[kind.aggregate_type].refused,
                 "pending": standings[kind.aggregate_type].pending,

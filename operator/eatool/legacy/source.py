@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any
+from typing import Any, Final
 
 from sqlalchemy import Connection, Engine, bindparam, func, select
 
@@ -11,6 +11,12 @@ from eatool.domain.kind import EntityKind
 from eatool.legacy.adoption import complaint, exists, is_adopted
 from eatool.legacy.tables import DELETED_AT, LEGACY_TABLES, LegacyTable
 from eatool.store.sql.engine import reading
+
+_ADD_COLUMNS: Final = (
+    "every field of a kind needs its column, empty where nothing is known: docs/legacy.md, "
+    "What is expected"
+)
+_ADOPT: Final = "run `eatool legacy adopt` first, so that no write is missed"
 
 
 class RowSource:
@@ -25,16 +31,23 @@ class RowSource:
             return [kind for kind in kinds if exists(connection, kind)]
 
     def problems(self, kinds: Iterable[EntityKind], *, adopted: bool) -> list[str]:
-        """Why the tables cannot be imported from; ``adopted``: and are not yet adopted."""
+        """Why the tables cannot be imported from, and what to do; empty when they can.
+
+        ``adopted``: they have to be adopted, too.
+        """
         found: list[str] = []
+        advice: set[str] = set()
         with self._engine.connect() as connection:
             for kind in kinds:
                 why = complaint(connection, kind)
                 if why is not None:
                     found.append(why)
+                    if "column" in why:
+                        advice.add(_ADD_COLUMNS)
                 elif adopted and not is_adopted(connection, kind):
                     found.append(f"table {kind.table} is not adopted")
-        return found
+                    advice.add(_ADOPT)
+        return [*found, *sorted(advice)]
 
     def count(self, kind: EntityKind) -> int:
         """How many rows."""

@@ -60,10 +60,7 @@ def import_(
         source, there = RowSource(engine), kinds_there(engine, kinds)
         problems = source.problems(there, adopted=not dry_run)
         if problems:
-            hint = (
-                "" if dry_run else "\nrun `eatool legacy adopt` first, so that no write is missed"
-            )
-            raise click.UsageError("\n".join(problems) + hint)
+            raise click.UsageError("\n".join(problems))
         total = sum(map(source.count, there))
 
         async def run(opened: OpenRegistry) -> Report:

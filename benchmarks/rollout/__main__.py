@@ -19,7 +19,8 @@ from rich.table import Table
 from tests.legacy.landscape import create_tables
 from tests.plugins.postgres import HINT, PostgresServer, find_binaries
 
-from benchmarks.rollout import sweeping, writing
+from benchmarks.rollout import bursts, sweeping, writing
+from benchmarks.rollout.bursts import Burst
 from benchmarks.rollout.process import KIND, fill
 from benchmarks.rollout.writing import ANSWERS, Writes
 from benchmarks.store.__main__ import Databases
@@ -74,8 +75,22 @@ def _measure(console: Console, databases: Databases, *, quick: bool, rounds: int
                 _prepare(url)
                 figures[kind, phase].append(writing.measure(url, phase, changes))
     _show(console, figures)
+    _show_bursts(console, _bursts(console, databases, rounds, 1_280 if quick else 5_120))
     for name, value in {**conditions, "rounds": str(rounds)}.items():
         console.print(f"  {name}: {value}", highlight=False)
+
+
+def _bursts(
+    console: Console, databases: Databases, rounds: int, changes: int
+) -> dict[tuple[str, int], list[Burst]]:
+    found: defaultdict[tuple[str, int], list[Burst]] = defaultdict(list)
+    plan = [(kind, in_flight) for kind in databases.kinds for in_flight in bursts.IN_FLIGHT]
+    for number in range(rounds):
+        for kind, in_flight in random.Random(number).sample(plan, len(plan)):
+            title = f"round {number + 1}/{rounds}: {kind}, {in_flight} in flight"
+            with console.status(title), databases.fresh(kind) as url:
+                found[kind, in_flight].append(bursts.measure(url, in_flight, changes))
+    return found
 
 
 def _prepare(url: str) -> None:
@@ -102,6 +117,32 @@ def _show(console: Console, figures: dict[_Key, list[Writes]]) -> None:
             f"{rate / plain_rate:.2f}x",
         )
     console.print(table)
+
+
+def _show_bursts(console: Console, found: dict[tuple[str, int], list[Burst]]) -> None:
+    table = Table("Database", "In flight", "", "Changes/s", "vs plain", "p50 ms", "p99 ms")
+    for (kind, in_flight), rounds in sorted(found.items()):
+        paces = {
+            "plain append": [each.plain for each in rounds],
+            "command acknowledged": [each.acknowledged for each in rounds],
+            "command completed": [each.completed for each in rounds],
+        }
+        for name, pace in paces.items():
+            # Of each round by itself: what else the machine does changes from round to round.
+            ratio = median(
+                one.rate / burst.plain.rate for one, burst in zip(pace, rounds, strict=True)
+            )
+            table.add_row(
+                kind,
+                str(in_flight),
+                name,
+                f"{median(each.rate for each in pace):,.0f}",
+                f"{ratio:.2f}x",
+                f"{median(each.p50 for each in pace) * 1_000:.1f}",
+                f"{median(each.p99 for each in pace) * 1_000:.1f}",
+            )
+    console.print(table)
+    console.print("bursts: 0 lost, 0 duplicated, 0 out of order")
 
 
 def _order(item: tuple[_Key, list[Writes]]) -> tuple[str, int]:

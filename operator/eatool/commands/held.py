@@ -7,7 +7,7 @@ ids, so that none waits in a circle.
 
 from __future__ import annotations
 
-from collections import ChainMap, defaultdict
+from collections import defaultdict
 from collections.abc import Collection, Iterable, Sequence
 from datetime import datetime
 from typing import Any
@@ -41,6 +41,7 @@ class HeldStreams:
         self._streams = {row.stream_id: row for row in statements.lock(connection, stream_ids)}
         self._freed: set[str] = set()
         self._commands: dict[str, dict[UUID, StoredCommand]] = defaultdict(dict)
+        self._by_id: dict[UUID, StoredCommand] = {}
         self._changed: dict[UUID, StoredCommand] = {}
 
     def load(self, *, last: bool = False, ranked: bool = False, ids: Collection[UUID] = ()) -> None:
@@ -72,8 +73,7 @@ class HeldStreams:
 
     def known(self, command_ids: Iterable[UUID]) -> dict[UUID, StoredCommand]:
         """Of these, the ones that were loaded or added."""
-        found: ChainMap[UUID, StoredCommand] = ChainMap(*self._commands.values())
-        return {each: found[each] for each in command_ids if each in found}
+        return {each: self._by_id[each] for each in command_ids if each in self._by_id}
 
     def add(self, commands: Sequence[Command], now: datetime) -> None:
         """Insert commands, due at once, behind (and instead of) what is pending."""
@@ -132,3 +132,4 @@ class HeldStreams:
 
     def _keep(self, stored: StoredCommand) -> None:
         self._commands[stored.command.stream_id][stored.command.id] = stored
+        self._by_id[stored.command.id] = stored

@@ -8,9 +8,8 @@ second spares round trips to a writer that is alone.
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager, contextmanager, nullcontext
+from contextlib import contextmanager
 from functools import partial
 from typing import Final
 from uuid import UUID
@@ -32,6 +31,7 @@ from eatool.store.port import (
 from eatool.store.projection_port import InlineProjection
 from eatool.store.sql.backend import Backend
 from eatool.store.sql.changes import Rows, Wanted, behind, event_ids
+from eatool.store.sql.engine import turn
 from eatool.store.sql.errors import Errors
 from eatool.store.sql.remembered import Remembered
 
@@ -74,10 +74,7 @@ class Commits:
         self._decode = decode
         self._clock = clock
         self._remembered = Remembered()
-        #: SQLite's own waiting sleeps in steps of up to 100 ms; threads of one process need not.
-        self.turn: AbstractContextManager[object] = (
-            threading.Lock() if engine.dialect.name == "sqlite" else nullcontext()
-        )
+        self._turn = turn(engine)
 
     def commit(
         self, together: Together, accepted: Sequence[Encoded], *, check_ids: bool
@@ -89,7 +86,7 @@ class Commits:
         """
         wanted = Wanted.by(accepted)
         state, left_at = self._remembered.take()
-        with self.turn:
+        with self._turn:
             if left_at is not None and not check_ids and self._goes_ahead(accepted, wanted, state):
                 outcomes, end = self._commit_ahead(left_at, state, wanted, together)
                 if end is not None:

@@ -11,7 +11,7 @@ from sqlalchemy import Connection, Engine, Table, func, select
 from sqlalchemy.dialects import postgresql, sqlite
 
 from eatool.store.clock import Clock
-from eatool.store.sql.engine import reading
+from eatool.store.sql.engine import reading, turn
 from eatool.store.sql.errors import Errors
 
 _T = TypeVar("_T")
@@ -29,12 +29,13 @@ class Database:
         self.engine = engine
         self._reading = reading(engine)
         self._errors = Errors(engine)
+        self._turn = turn(engine)
         self._clock = clock
 
     @contextmanager
     def write(self) -> Iterator[Connection]:
         """A transaction; commits at the end of the block, unless it raises."""
-        with self.translated(), self.engine.begin() as connection:
+        with self.translated(), self._turn, self.engine.begin() as connection:
             yield connection
 
     @contextmanager

@@ -13,7 +13,9 @@ the lock for ever. What the URL's query says wins.
 from __future__ import annotations
 
 import sqlite3
+import threading
 import time
+from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from typing import Any, Final
 
@@ -30,6 +32,7 @@ CACHE_KIB: Final = 32 * 1024
 CHECKPOINT_PAGES: Final = 4000
 
 _READS = "eatool_reads"
+_TURN = "eatool_turn"
 
 
 def open_engine(url: str | URL) -> Engine:
@@ -58,6 +61,16 @@ def reading(engine: Engine) -> Engine:
     return engine.execution_options(isolation_level="AUTOCOMMIT", **{_READS: True})
 
 
+def turn(engine: Engine) -> AbstractContextManager[object]:
+    """Held by each writing transaction of this process on SQLite; elsewhere nothing.
+
+    SQLite's own waiting sleeps in steps of up to 100 ms; threads of one process need not. Not
+    reentrant: a second transaction of the same thread would wait for the first in any case.
+    """
+    held: AbstractContextManager[object] | None = engine.get_execution_options().get(_TURN)
+    return nullcontext() if held is None else held
+
+
 def checkpoint(engine: Engine) -> None:
     """Move SQLite's write-ahead log into the database file and truncate it; else nothing.
 
@@ -73,7 +86,11 @@ def checkpoint(engine: Engine) -> None:
 def _sqlite(url: URL) -> Engine:
     if not url.database or url.database == ":memory:":
         raise ValueError("sqlite: the event log needs a file; in memory use MemoryEventStore")
-    engine = create_engine(url, connect_args={"timeout": LOCK_TIMEOUT_MS / 1000})
+    engine = create_engine(
+        url,
+        connect_args={"timeout": LOCK_TIMEOUT_MS / 1000},
+        execution_options={_TURN: threading.Lock()},
+    )
 
     @event.listens_for(engine, "connect")
     def configure(connection: sqlite3.Connection, _record: object) -> None:

@@ -130,7 +130,7 @@ class SqlEventStore:
         Commits at the end of the block, unless it raises. What the database does wrong is raised
         as a :class:`~eatool.store.port.StoreError`.
         """
-        with self._commits.turn, self._database.write() as connection:
+        with self._database.write() as connection:
             yield connection
 
     def append_in(self, connection: Connection, *appends: Append) -> Appended:

@@ -32,7 +32,7 @@ def told(status: str | None, reason: str = "R", message: str = "m") -> dict[str,
 
 
 FRESH, READY = told(None), told("True", "Recorded")
-WAITING, REFUSED = told("False", "ReferenceNotFound"), told("False", "Duplicate")
+WAITING, REFUSED = told("False", "ReferenceNotFound"), told("False", "AlreadyExists")
 OUTAGE = told("Unknown", "StoreUnavailable")
 
 
@@ -41,12 +41,12 @@ OUTAGE = told("Unknown", "StoreUnavailable")
     [
         (FRESH, READY, []),
         (READY, READY, []),
-        (FRESH, REFUSED, [("Warning", "Duplicate")]),
+        (FRESH, REFUSED, [("Warning", "AlreadyExists")]),
         (FRESH, WAITING, []),
         (WAITING, READY, []),
         (REFUSED, REFUSED, []),
         (REFUSED, told("False", "CircularReference"), [("Warning", "CircularReference")]),
-        (WAITING, REFUSED, [("Warning", "Duplicate")]),
+        (WAITING, REFUSED, [("Warning", "AlreadyExists")]),
         (REFUSED, READY, [("Normal", "Recorded")]),
         (READY, OUTAGE, []),
         (OUTAGE, READY, []),

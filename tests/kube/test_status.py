@@ -35,11 +35,11 @@ REF = KIND.ref("default", "db-1")
 STATE = EntityState(REF, 3, KIND.spec.model_validate(SERVER))
 LAST = LastEvent(UUID(int=7), "u1", 1, 42)
 ERROR = FieldError("spec.x", Code.REFERENCE_NOT_FOUND, "names nothing")
-DUPLICATE = FieldError("spec.name", Code.DUPLICATE, "is taken")
+TAKEN = FieldError("spec.name", Code.ALREADY_EXISTS, "is taken")
 
 UNCHANGED = Unchanged(STATE, LAST)
 WAITING = WaitingFor(STATE, LAST, (ERROR,), frozenset({KIND.ref("default", "absent")}))
-REFUSED = Refused(STATE, LAST, (DUPLICATE, ERROR))
+REFUSED = Refused(STATE, LAST, (TAKEN, ERROR))
 UNAVAILABLE = Unavailable("the database is away", 5.0)
 
 
@@ -59,7 +59,11 @@ def conditions(status: dict[str, Any]) -> dict[str, tuple[str, str]]:
                 "Reconciling": ("True", "ReferenceNotFound"),
             },
         ),
-        (REFUSED, "Failed", {"Ready": ("False", "Duplicate"), "Stalled": ("True", "Duplicate")}),
+        (
+            REFUSED,
+            "Failed",
+            {"Ready": ("False", "AlreadyExists"), "Stalled": ("True", "AlreadyExists")},
+        ),
         (
             UNAVAILABLE,
             "InProgress",
@@ -178,7 +182,7 @@ def test_a_pause_from_the_start_is_not_ready() -> None:
 @pytest.mark.parametrize(
     ("outcome", "reason"),
     [
-        (REFUSED, "Duplicate"),
+        (REFUSED, "AlreadyExists"),
         (WAITING, "ReferenceNotFound"),
         (UNAVAILABLE, "StoreUnavailable"),
     ],

@@ -7,12 +7,14 @@ from enum import StrEnum
 
 
 class Code(StrEnum):
-    """Field-level codes. The condition reason is the CamelCase form, see :attr:`reason`."""
+    """Field-level codes. The condition reason is the CamelCase form, see :attr:`reason`.
+
+    There is none for items given twice: lists are sets, in which repeating an item says nothing.
+    """
 
     REQUIRED = "REQUIRED"
     FORMAT = "FORMAT"
     RANGE = "RANGE"
-    DUPLICATE = "DUPLICATE"
     CONSTRAINT_VIOLATED = "CONSTRAINT_VIOLATED"
     CIRCULAR_REFERENCE = "CIRCULAR_REFERENCE"
     INVALID_STATE_TRANSITION = "INVALID_STATE_TRANSITION"

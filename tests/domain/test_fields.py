@@ -15,6 +15,8 @@ from eatool.domain.parsing import parse
 from eatool.domain.relation_matrix import MATRIX, in_words
 
 LABEL_63 = "a" * 63
+SUNSET, SUNSET_ERROR = {"sunsetDate": "2026-01-01"}, "CONSTRAINT_VIOLATED spec.sunsetDate"
+ENDS_MISSING = ["REQUIRED spec.sourceAppId", "REQUIRED spec.targetAppId"]
 
 ACCEPTED: list[tuple[Any, Any, Any]] = [
     (fields.Name, " Checkout\n", "Checkout"),
@@ -214,6 +216,48 @@ def test_field_names_are_texts() -> None:
 @pytest.mark.parametrize(("kind", "spec", "message"), CROSS_FIELD)
 def test_fields_that_do_not_go_together(kind: str, spec: dict[str, Any], message: str) -> None:
     assert complaints(kind, spec) == [message]
+
+
+@pytest.mark.parametrize(
+    ("kind", "spec", "messages"),
+    [
+        (
+            "Application",
+            {"name": "A", "lifecycle": "active", "dataClassification": 1} | SUNSET,
+            ["FORMAT spec.dataClassification", "REQUIRED spec.owner", SUNSET_ERROR],
+        ),
+        (
+            "Application",
+            {"name": "A", "owner": "t", "lifecycle": "gone", "dataClassification": "public"}
+            | SUNSET,
+            ["FORMAT spec.lifecycle"],
+        ),
+        (
+            "Integration",
+            {"sourceAppId": "a", "targetAppId": "a", "protocol": "pigeon", "colour": "red"},
+            ["FORMAT spec.colour", "FORMAT spec.protocol", "SELF_RELATION spec.targetAppId"],
+        ),
+        (
+            "Relation",
+            World.relation("server/a", "calls", "server/a", confidence=2, style=None),
+            [
+                "RANGE spec.confidence",
+                "RELATION_NOT_ALLOWED spec.relationType",
+                "SELF_RELATION spec.targetId",
+            ],
+        ),
+        (
+            "Relation",
+            World.relation("server/a", "calls", "server/a", targetType="view"),
+            ["FORMAT spec.targetType"],
+        ),
+        ("Integration", {}, ["REQUIRED spec.protocol", *ENDS_MISSING]),
+    ],
+)
+def test_fields_and_what_is_between_them_are_told_together(
+    kind: str, spec: dict[str, Any], messages: list[str]
+) -> None:
+    assert sorted(line.split(":")[0] for line in complaints(kind, spec)) == sorted(messages)
 
 
 def test_refused_values_appear_nowhere() -> None:

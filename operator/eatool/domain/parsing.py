@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from functools import cache
 from typing import Any
 
-from pydantic import ValidationError
+from pydantic import TypeAdapter, ValidationError
 from pydantic_core import ErrorDetails
 
 from eatool.domain.errors import Code, FieldError, SpecInvalid
@@ -32,19 +33,68 @@ _MESSAGES = {
 def parse(kind: EntityKind, raw_spec: Mapping[str, Any]) -> EntitySpec:
     """Canonical spec of a manifest (camelCase keys only, unknown keys refused).
 
-    Raises :class:`SpecInvalid` with every error found: those of single fields, or, when each
-    field is fine by itself, those between fields.
+    Raises :class:`SpecInvalid` with every error found: those of single fields, and those between
+    fields that are fine by themselves.
     """
     try:
         spec = kind.spec.model_validate(raw_spec, by_alias=True, by_name=False)
     except ValidationError as invalid:
-        errors = tuple(_translate(error, kind.spec) for error in invalid.errors())
+        found = invalid.errors()
+        fields = tuple(_translate(error, kind.spec) for error in found)
+        illegal = {error["loc"][0] for error in found if error["loc"]}
+        errors = (*fields, *_between_legal_fields(kind, raw_spec, illegal))
     else:
         errors = tuple(error for rule in kind.spec_rules for error in rule(spec))
         if not errors:
             return spec
     # Outside the handler: the original holds the refused values and must not reach a traceback.
     raise SpecInvalid(errors)
+
+
+class _Illegal(Exception):
+    """A rule asks for a field that is not legal by itself: it has nothing to say."""
+
+
+class _LegalFields:
+    """The part of a spec that is legal field by field, for the rules between fields."""
+
+    def __init__(self, values: Mapping[str, object]) -> None:
+        self._values = values
+
+    def __getattr__(self, name: str) -> object:
+        if name not in self._values:
+            raise _Illegal
+        return self._values[name]
+
+
+@cache
+def _adapters(model: type[EntitySpec]) -> Mapping[str, TypeAdapter[Any]]:
+    """What validates each field by itself, by its name in the model."""
+    return {
+        name: TypeAdapter(info.rebuild_annotation()) for name, info in model.model_fields.items()
+    }
+
+
+def _between_legal_fields(
+    kind: EntityKind, raw_spec: Mapping[str, Any], illegal: Collection[int | str]
+) -> Iterator[FieldError]:
+    values: dict[str, object] = {}
+    for name, adapter in _adapters(kind.spec).items():
+        info = kind.spec.model_fields[name]
+        if info.alias in illegal:
+            continue
+        written = raw_spec.get(str(info.alias))
+        values[name] = (
+            info.default
+            if written is None
+            else adapter.validate_python(written, by_alias=True, by_name=False)
+        )
+    legal = _LegalFields(values)
+    for rule in kind.spec_rules:
+        try:
+            yield from rule(legal)
+        except _Illegal:
+            continue
 
 
 def _path(location: Sequence[int | str]) -> str:

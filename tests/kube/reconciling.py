@@ -15,9 +15,14 @@ from eatool.registry.service import Entrance
 from eatool.telemetry.metrics import NullMetrics
 
 
-def reconciler_of(registry: object, api: StatusApi, objects: Objects) -> Reconciler:
+def reconciler_of(
+    registry: object,
+    api: StatusApi,
+    objects: Objects,
+    queue: WorkQueue[EntityRef] | None = None,
+) -> Reconciler:
     """``registry`` answers what the test asks for, and nothing else."""
-    queue: WorkQueue[EntityRef] = WorkQueue()
+    queue = queue or WorkQueue()
     return Reconciler(
         cast("Entrance", registry),
         api,

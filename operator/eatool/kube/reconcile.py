@@ -18,12 +18,14 @@ import structlog
 from eatool.domain.identity import EntityRef
 from eatool.domain.kinds import KINDS
 from eatool.kube.contract import FINALIZER, PAUSED
+from eatool.kube.mishaps import Mishaps
 from eatool.kube.objects import Objects, cause_of, is_current, is_terminating
 from eatool.kube.provenance import provenance_of, provenance_of_deletion
 from eatool.kube.published import Publication
 from eatool.kube.requests import ApiConflict, ApiUnavailable
 from eatool.kube.status import (
     deletion_status_of,
+    fault_status_of,
     paused_status_of,
     skipped_generations,
     status_of,
@@ -107,6 +109,7 @@ class Reconciler:
         self._recheck = recheck
         self._announce = announce
         self._publication = publication
+        self._mishaps = Mishaps()
 
     async def process(self, ref: EntityRef) -> None:
         """Reconcile one entity and see to its next look; never raises."""
@@ -125,11 +128,29 @@ class Reconciler:
                 self._queue.retry(ref, not_before=error.retry_after or 0.0)
                 _log.warning("API server", why=str(error), **_about(ref))
                 result = ReconcileResult.RETRY
-            except Exception:
+            except Exception as error:
                 self._queue.retry(ref)
-                _log.exception("reconcile failed", **_about(ref))
+                await self._tell_fault(ref, error)
                 result = ReconcileResult.ERROR
+            else:
+                self._mishaps.over(ref)
         self._metrics.reconciled(entity, result, perf_counter() - started)
+
+    async def _tell_fault(self, ref: EntityRef, error: Exception) -> None:
+        """A traceback in the log, once, and a condition that leads to it; never raises."""
+        mishap, news = self._mishaps.happened(ref, error)
+        if news:
+            _log.error("reconcile failed", exc_info=error, trace_id=mishap.trace_id, **_about(ref))
+        body = self._objects.get(ref)
+        if body is None or self._objects.is_gone(ref):
+            return
+        # The echo of this status must not cut the backoff short.
+        self._objects.dealt_with(ref, cause_of(body))
+        try:
+            await self._report(ref, body, fault_status_of(body, mishap.trace_id, _now()))
+        except Exception as unwritten:
+            if news:
+                _log.error("cannot tell the object", exc_info=unwritten, **_about(ref))
 
     async def _reconcile(self, ref: EntityRef) -> ReconcileResult:
         body = self._objects.get(ref)

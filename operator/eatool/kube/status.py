@@ -113,6 +113,18 @@ def paused_status_of(body: Mapping[str, Any], now: datetime) -> Body:
     return {**told, "conditions": [*kept, *told["conditions"]]}
 
 
+def fault_status_of(body: Mapping[str, Any], trace_id: str, now: datetime) -> Body:
+    """Status of an object over which this program stumbled; what was true stays true."""
+    old = body.get("status") or {}
+    generation = body["metadata"]["generation"]
+    terminating = body["metadata"].get("deletionTimestamp") is not None
+    if old.get("observedGeneration") == generation and is_ready(old) and not terminating:
+        return dict(old)
+    message = f"A fault of the operator; it tries again, and its log has more under {trace_id}"
+    conditions = in_progress("InternalError", message, status="Unknown")
+    return _with_conditions(old, conditions, generation, now)
+
+
 def is_ready(status: Mapping[str, Any]) -> bool:
     """The status says that its generation is recorded."""
     return any(

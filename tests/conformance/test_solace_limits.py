@@ -33,7 +33,7 @@ from eatool.publishing.checkpoints_memory import MemoryCheckpoints
 from eatool.publishing.cloudevents import CloudEventsEncoder
 from eatool.publishing.mqtt import MqttPublisher
 from eatool.publishing.mqtt_options import Version
-from eatool.publishing.port import SessionLost
+from eatool.publishing.port import Fault, SessionLost
 from eatool.publishing.topics import TopicTemplate
 from eatool.store.memory import MemoryEventStore
 from eatool.store.port import Append
@@ -135,8 +135,9 @@ async def test_client_ids_up_to_the_limit(limited: SolaceLimits) -> None:
     case = Case(limited, Column("hivemq", "5"), Sheet(), limited.certificates)
     prefix = "x" * (CLIENT_ID_CHARACTERS - 13)
     assert await case.fate(case.options(client_id=prefix)) == "acknowledged"
-    refused = await case.fate(case.options(client_id=prefix + "x"))
-    assert refused == "broker refused the connection: Client identifier not valid"
+    with pytest.raises(SessionLost, match="Client identifier not valid") as caught:
+        await MqttPublisher(case.options(client_id=prefix + "x")).connect()
+    assert caught.value.fault is Fault.CLIENT_ID
 
 
 def test_names_of_170_characters_fit_the_topic() -> None:

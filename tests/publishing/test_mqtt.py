@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import ssl
 from dataclasses import replace
 from pathlib import Path
 
@@ -22,13 +23,14 @@ from tests.publishing.support import (
     until,
 )
 
+from eatool.dev.smf.login import server_context
 from eatool.publishing.checkpoints_memory import MemoryCheckpoints
 from eatool.publishing.mqtt import MqttPublisher
 from eatool.publishing.mqtt_options import (
     MqttOptions,
     Version,
 )
-from eatool.publishing.mqtt_reasons import refusal
+from eatool.publishing.mqtt_reasons import fault_of_session, refusal
 from eatool.publishing.port import (
     Delivery,
     Fault,
@@ -112,6 +114,29 @@ async def test_wrong_password_is_refused_without_showing_it(make_mosquitto: Brok
             )  # fmt: skip
         assert caught.value.fault is Fault.LOGIN
         assert "wr0ng" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("code", "fault"),
+    [(0x85, Fault.CLIENT_ID), (0x86, Fault.LOGIN), (0x87, Fault.LOGIN), (0x88, Fault.CONNECTION)],
+)
+def test_what_a_refused_session_failed_at(code: int, fault: Fault) -> None:
+    assert fault_of_session(ReasonCode(PacketTypes.CONNACK, identifier=code)) is fault
+
+
+async def test_no_tls_version_in_common(certificates: Certificates) -> None:
+    context = server_context(certificates.server, certificates.server_key)
+    context.maximum_version = ssl.TLSVersion.TLSv1_2
+    tls = TlsOptions(
+        certificates.ca, server_name="broker.test", minimum_version=ssl.TLSVersion.TLSv1_3
+    )
+    async with await asyncio.start_server(
+        lambda _reader, writer: writer.close(), "127.0.0.1", ssl=context
+    ) as server:
+        port = server.sockets[0].getsockname()[1]
+        with pytest.raises(SessionLost) as caught:
+            await publish(MqttOptions("127.0.0.1", port, tls=tls), message())
+    assert caught.value.fault is Fault.TLS
 
 
 async def test_forbidden_topic_is_permanent(make_mosquitto: BrokerFactory) -> None:

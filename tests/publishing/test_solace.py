@@ -215,9 +215,10 @@ async def test_wrong_password(broker: SmfBroker) -> None:
     assert "refused user name or password: Unauthorized" in told
 
 
-async def test_wrong_vpn(broker: SmfBroker) -> None:
-    told = await refusal(options_of(broker, vpn="other"), Fault.VPN)
-    assert "refused message VPN 'other'" in told
+@pytest.mark.parametrize("vpn", ["other", "tls-prod", "user certificate"])
+async def test_wrong_vpn(broker: SmfBroker, vpn: str) -> None:
+    told = await refusal(options_of(broker, vpn=vpn), Fault.VPN)
+    assert f"refused message VPN '{vpn}'" in told
 
 
 @pytest.mark.parametrize(
@@ -226,6 +227,9 @@ async def test_wrong_vpn(broker: SmfBroker) -> None:
         (answers.VPN_UNAVAILABLE, "message VPN 'default' is not available", Fault.VPN),
         (answers.CLIENT_USERNAME_SHUTDOWN, "shut down this user", Fault.LOGIN),
         (answers.CLIENT_ACL_DENIED, "ACL profile", Fault.LOGIN),
+        (answers.CLIENT_NAME_IN_USE, "another client has this client name", Fault.CLIENT_NAME),
+        (Reply(400, "Client Name Parse Error"), "refused the client name", Fault.CLIENT_NAME),
+        (Reply(403, "No SSL for VPN tls-prod"), "No SSL for VPN tls-prod", Fault.CONNECTION),
         (
             Reply(403, "Max Num Of Clients Exceeded"),
             "Max Num Of Clients Exceeded",

@@ -35,6 +35,7 @@ _TRANSIENT: Final = frozenset({
     0x96,  # Message rate too high
     0x97,  # Quota exceeded
 })  # fmt: skip
+_CLIENT_IDENTIFIER_NOT_VALID: Final = 0x85
 #: Of a CONNACK or DISCONNECT; paho gives those of MQTT 3.1.1 the numbers of MQTT 5.
 _LOGIN: Final = frozenset({
     0x86,  # Bad user name or password
@@ -46,6 +47,8 @@ _FIRST_FAILURE: Final = 0x80
 
 def fault_of_session(reason: ReasonCode) -> Fault:
     """What a session failed at that the broker refused or ended for ``reason``."""
+    if reason.value == _CLIENT_IDENTIFIER_NOT_VALID:
+        return Fault.CLIENT_ID
     return Fault.LOGIN if reason.value in _LOGIN else Fault.CONNECTION
 
 

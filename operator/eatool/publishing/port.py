@@ -75,6 +75,10 @@ class Fault(StrEnum):
     TLS = "tls"
     #: The message VPN is not there or not for us (Solace).
     VPN = "vpn"
+    #: The name that the client gives itself is refused (Solace).
+    CLIENT_NAME = "client-name"
+    #: The client identifier is refused (MQTT).
+    CLIENT_ID = "client-id"
     #: User, password, token or their rights are refused.
     LOGIN = "login"
     #: The host name cannot be resolved.

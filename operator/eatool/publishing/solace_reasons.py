@@ -24,7 +24,9 @@ _WORDS: Final = re.compile(r"'error_info_contents': (?:'([^']*)'|\"([^\"]*)\")")
 _OWN_NAMES: Final = re.compile(r"Session '[^']*':? ?|(?:,| in)? ?\w* ?for session '.*")
 #: Another number at every try: a text with it would be news each time.
 _DESCRIPTOR: Final = re.compile(r"(?:,| for| on)? fd \d+|(?<=socket) \d+")
-#: A handshake that fails has no sub-code of its own: the text is all there is.
+#: A handshake that fails has no sub-code of its own: the library's text is all there is. What a
+#: broker answers is not searched, for it may quote names.
+_NO_ANSWER: Final = frozenset({None, "COMMUNICATION_ERROR"})
 _TLS_WORDS: Final = re.compile(r"\b(?:ssl|tls|handshake)\b", re.IGNORECASE)
 _LONGEST: Final = 200
 _SAYS_NOTHING: Final = frozenset({"", "OK"})
@@ -97,7 +99,7 @@ def refused_session(error: BaseException, options: SolaceOptions) -> SessionLost
     else:
         fault, at_fault = _blame(text)
         at_fault = at_fault.format(vpn=options.vpn)
-        if fault is Fault.CONNECTION and _TLS_WORDS.search(words):
+        if code in _NO_ANSWER and _TLS_WORDS.search(words):
             fault = Fault.TLS
     return SessionLost(f"{options.address}: {at_fault}{f': {words}' if words else ''}", fault)
 
@@ -124,8 +126,10 @@ _AT_FAULT: Final = {
     "CLIENT_ACL_DENIED": (
         Fault.LOGIN, "the broker's ACL profile does not let this client in"
     ),
-    "CLIENT_NAME_ALREADY_IN_USE": (Fault.CONNECTION, "another client has this client name"),
-    "CLIENT_NAME_INVALID": (Fault.CONNECTION, "the broker refused the client name"),
+    "CLIENT_NAME_ALREADY_IN_USE": (
+        Fault.CLIENT_NAME, "another client has this client name"
+    ),
+    "CLIENT_NAME_INVALID": (Fault.CLIENT_NAME, "the broker refused the client name"),
     "BASIC_AUTHENTICATION_IS_SHUTDOWN": (
         Fault.LOGIN, "message VPN {vpn!r} takes no user names and passwords"
     ),

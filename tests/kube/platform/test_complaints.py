@@ -22,6 +22,8 @@ def test_every_fault_names_a_field_that_there_is(fault: Fault | None) -> None:
         (Fault.CONNECTION, "ConnectionFailed", "addresses"),
         (Fault.HOST, "UnknownHost", "addresses"),
         (Fault.LOGIN, "LoginRefused", "credentials"),
+        (Fault.CLIENT_NAME, "ClientNameRefused", "solace.clientName"),
+        (Fault.CLIENT_ID, "ClientIdRefused", "mqtt.clientId"),
         (Fault.VPN, "VpnRefused", "solace.messageVpn"),
         (Fault.CERTIFICATE, "CertificateRefused", "tls"),
         (Fault.TLS, "TlsFailed", "tls"),

@@ -21,12 +21,15 @@ from prometheus_client.parser import text_string_to_metric_families
 _ROOT = Path(__file__).parents[2]
 
 
-def until(condition: Callable[[], object], what: str, *, seconds: float = 60.0) -> None:
-    """Poll until ``condition`` holds; fails with ``what`` did not happen."""
+def until(
+    condition: Callable[[], object], what: str | Callable[[], str], *, seconds: float = 60.0
+) -> None:
+    """Poll until ``condition`` holds; fails with ``what`` did not happen, asked for at the end."""
     deadline = time.monotonic() + seconds
     while not condition():
         if time.monotonic() > deadline:
-            pytest.fail(f"did not happen within {seconds:.0f} s: {what}")
+            told = what if isinstance(what, str) else what()
+            pytest.fail(f"did not happen within {seconds:.0f} s: {told}")
         time.sleep(0.05)
 
 

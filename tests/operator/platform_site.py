@@ -95,7 +95,7 @@ class PlatformSite:
                 seen.append(found)
             return bool(found == reason)
 
-        until(told, f"{name} says {reason}, it said {seen}", seconds=seconds)
+        until(told, lambda: f"{name} says {reason}, it said {seen}", seconds=seconds)
         return self.condition(resource, name)
 
     def await_state(self, name: str, state: str, *, seconds: float = 60) -> Body:
@@ -114,6 +114,14 @@ class PlatformSite:
 
         until(told, f"{name} has caught up", seconds=seconds)
         return self.status(EVENT_BROKER, name)
+
+    def await_position(self, name: str, position: int, *, seconds: float = 30) -> None:
+        """The broker has what it is to be sent of the log up to there."""
+
+        def through() -> bool:
+            return bool(self.status(EVENT_BROKER, name).get("position") == position)
+
+        until(through, f"{name} is at {position}", seconds=seconds)
 
     def parked(self, broker: str, stream_id: str) -> Body | None:
         return self.find(PARKED_STREAM, parked_name(broker, stream_id))

@@ -190,6 +190,18 @@ def test_a_table_that_lacks_columns_is_told_with_what_to_do(tmp_path: Path) -> N
         assert "adopt" not in refused.output.partition("Error: ")[2], "it could not be adopted"
 
 
+def test_a_list_that_is_no_json_is_told(tmp_path: Path, request: pytest.FixtureRequest) -> None:
+    old = old_registry("sqlite", tmp_path, request, 0.01)
+    row = {"hostname": "a.example", "environment": "dev", "criticality": "low"}
+    with old.writing() as connection:
+        insert(connection, "servers", {"id": "odd", **row})
+        connection.execute(text("UPDATE servers SET tags = 'a, b' WHERE id = 'odd'"))
+    found = json.loads(old.run("import", "--dry-run", "-o", "json").output)["refused"]
+    assert [each["legal"] for each in found if each["id"] == "odd"] == [
+        "must be a list, written as JSON"
+    ]
+
+
 def test_a_row_without_a_key_is_told(small: OldRegistry) -> None:
     with small.writing() as connection:
         insert(connection, "servers", {"id": None, "hostname": "nameless"})

@@ -22,7 +22,14 @@ from eatool.legacy.applying import Applying
 from eatool.legacy.bookkeeping import Bookkeeping, Imported, Rehearsed
 from eatool.legacy.order import in_order, levels
 from eatool.legacy.report import Report, TableReport
-from eatool.legacy.rows import canonicalised, instant, name_complaint, spec_fingerprint, spec_of
+from eatool.legacy.rows import (
+    canonicalised,
+    instant,
+    name_complaint,
+    spec_fingerprint,
+    spec_of,
+    told_of_json,
+)
 from eatool.legacy.source import RowSource
 from eatool.registry.change import Change, Provenance
 from eatool.registry.outcome import Outcome, Recorded, Refused, Unchanged, WaitingFor
@@ -151,7 +158,8 @@ class _Table:
         try:
             spec = parse(self.kind, raw)
         except SpecInvalid as invalid:
-            return invalid.errors if misnamed is None else (misnamed, *invalid.errors)
+            told = tuple(told_of_json(self.kind, raw, error) for error in invalid.errors)
+            return told if misnamed is None else (misnamed, *told)
         if misnamed is not None:
             return (misnamed,)
         change = replace(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import re
 from collections.abc import Mapping
+from dataclasses import replace
 from datetime import UTC, date, datetime
 from decimal import Decimal
 from typing import Any, get_args
@@ -42,6 +43,18 @@ def column_of(path: str) -> str:
     if path == "metadata.name":
         return "id"
     return ".".join(to_snake(part) for part in path.removeprefix("spec.").split("."))
+
+
+def told_of_json(kind: EntityKind, raw: Mapping[str, Any], error: FieldError) -> FieldError:
+    """The same, and that it has to be JSON where a column holds other text: ``a, b`` is no list.
+
+    ``raw`` as :func:`spec_of` gives it.
+    """
+    legacy, field = LEGACY_TABLES[kind.aggregate_type], column_of(error.field)
+    text = isinstance(raw.get(error.field.removeprefix("spec.")), str)
+    if text and field in legacy.fields and isinstance(legacy.shape(field), JsonText):
+        return replace(error, message=f"{error.message}, written as JSON")
+    return error
 
 
 def spec_of(kind: EntityKind, row: Mapping[str, Any]) -> dict[str, Any]:

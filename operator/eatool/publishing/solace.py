@@ -1,8 +1,8 @@
 """Solace PubSub+ behind the publisher port, on the official client library.
 
-The library blocks and calls back in threads of its own. One thread per publisher talks to it
-(``solace_client.py``); futures live in the asyncio loop only. Acknowledgements cross over in
-bursts: they queue up, and the first one wakes the loop for all of them.
+Messages are handed to the library (``solace_client.py``) in the asyncio loop, where their futures
+live; it calls back in threads of its own. Acknowledgements cross over in bursts: they queue up, and
+the first one wakes the loop for all of them.
 
 The library's own reconnection is off: after a lost session the relay builds a new publisher and
 decides itself what to send again.
@@ -24,6 +24,8 @@ from eatool.publishing.topics import SOLACE_LIMITS
 
 #: The library gives up by itself after ``connect_timeout``; this is for when it does not.
 _PATIENCE: Final = 2.0
+#: Seconds between tries when the library is full and does not say that it has room again.
+_FULL: Final = 0.05
 #: Seconds between the first message given up with the session and the end of the session, if the
 #: library does not say why it ended; it always has.
 _REASON_FOLLOWS: Final = 0.5
@@ -40,10 +42,9 @@ class SolacePublisher:
         self._lost: asyncio.Future[SessionLost] = self._loop.create_future()
         self._released = asyncio.Event()
         self._client: Any = None
-        self._number = 0
-        self._outstanding: dict[int, asyncio.Future[None]] = {}
+        self._outstanding: set[asyncio.Future[None]] = set()
         self._waiting: deque[tuple[Message, asyncio.Future[None]]] = deque()
-        self._batch: list[tuple[int, Message]] = []
+        self._retry: asyncio.TimerHandle | None = None
         self._suspicion: asyncio.TimerHandle | None = None
         self._bridge = _LoopBridge(self._loop, self)
 
@@ -52,7 +53,7 @@ class SolacePublisher:
         try:
             async with asyncio.timeout(self._options.connect_timeout + _PATIENCE):
                 module = await asyncio.to_thread(load_client)
-                self._client = module.ClientThread(self._options, self._bridge)
+                self._client = module.Connection(self._options, self._bridge)
                 self._client.start()
                 await asyncio.shield(self._opened)
         except ImportError:
@@ -64,17 +65,15 @@ class SolacePublisher:
             raise
 
     def publish(self, message: Message) -> asyncio.Future[None]:
-        """See :meth:`Publisher.publish`. Messages beyond the window wait."""
+        """See :meth:`Publisher.publish`. What does not fit into the window waits."""
         future: asyncio.Future[None] = self._loop.create_future()
         if self._lost.done():
             lost = self._lost.result()
             future.set_exception(SessionLost(str(lost), lost.fault))
         elif refused := _refused(message, self._options.max_message_size):
             future.set_exception(PermanentPublishError(refused))
-        elif len(self._outstanding) >= self._options.window:
+        elif self._waiting or not self._send(message, future):
             self._waiting.append((message, future))
-        else:
-            self._send(message, future)
         return future
 
     async def lost(self) -> SessionLost:
@@ -96,16 +95,15 @@ class SolacePublisher:
         if not self._opened.done():
             self._opened.set_result(None)
 
-    def answered(self, number: int, error: PublishError | None) -> None:
+    def answered(self, future: asyncio.Future[None], error: PublishError | None) -> None:
         """One message has its answer; a lost session ends all, when it is known why."""
-        future = self._outstanding.get(number)
-        if future is None:
+        if future not in self._outstanding:
             return
         if isinstance(error, SessionLost):
             if self._suspicion is None:
                 self._suspicion = self._loop.call_later(_REASON_FOLLOWS, self.end, "session lost")
             return
-        del self._outstanding[number]
+        self._outstanding.remove(future)
         if future.done():
             return
         if error is None:
@@ -115,10 +113,11 @@ class SolacePublisher:
 
     def send_waiting(self) -> None:
         """Fill the window again."""
-        while self._waiting and len(self._outstanding) < self._options.window:
-            message, future = self._waiting.popleft()
-            if not future.done():
-                self._send(message, future)
+        while self._waiting:
+            message, future = self._waiting[0]
+            if not future.done() and not self._send(message, future):
+                return
+            self._waiting.popleft()
 
     def end(self, reason: str | SessionLost) -> SessionLost:
         """End everything outstanding; only the first reason counts."""
@@ -126,15 +125,16 @@ class SolacePublisher:
             if isinstance(reason, str):
                 reason = SessionLost(f"{self._options.address}: {reason}")
             self._lost.set_result(reason)
-            if self._suspicion is not None:
-                self._suspicion.cancel()
+            for timer in (self._suspicion, self._retry):
+                if timer is not None:
+                    timer.cancel()
             if self._client is not None:
                 self._client.end()
         error = self._lost.result()
         if not self._opened.done():
             self._opened.set_exception(error)
             self._opened.exception()
-        outstanding = [*self._outstanding.values(), *(future for _, future in self._waiting)]
+        outstanding = [*self._outstanding, *(future for _, future in self._waiting)]
         self._outstanding.clear()
         self._waiting.clear()
         for future in outstanding:
@@ -148,36 +148,42 @@ class SolacePublisher:
 
     # ----------------------------------------------------------------------------------------
 
-    def _send(self, message: Message, future: asyncio.Future[None]) -> None:
-        self._number += 1
-        self._outstanding[self._number] = future
-        if not self._batch:
-            self._loop.call_soon(self._hand_over)
-        self._batch.append((self._number, message))
+    def _send(self, message: Message, future: asyncio.Future[None]) -> bool:
+        """False when the window is full, ours or that of the library."""
+        if len(self._outstanding) >= self._options.window:
+            return False
+        if not self._client.publish(message, future):
+            if self._retry is None:
+                self._retry = self._loop.call_later(_FULL, self._try_again)
+            return False
+        self._outstanding.add(future)
+        return True
 
-    def _hand_over(self) -> None:
-        """Wake the thread once for all that was published in this turn of the loop."""
-        batch, self._batch = self._batch, []
-        self._client.send(batch)
+    def _try_again(self) -> None:
+        self._retry = None
+        self.send_waiting()
 
 
 class _LoopBridge:
-    """Carries what other threads tell into the loop; see ``solace_client.Bridge``."""
+    """Carries what a connection tells into the loop; see ``solace_client.Bridge``."""
 
     def __init__(self, loop: asyncio.AbstractEventLoop, publisher: SolacePublisher) -> None:
         self._loop = loop
         self._publisher = publisher
-        self._answers: deque[tuple[int, PublishError | None]] = deque()
+        self._answers: deque[tuple[asyncio.Future[None], PublishError | None]] = deque()
         self._woken = False
 
     def opened(self) -> None:
         self._call(self._publisher.opened)
 
-    def answered(self, number: int, error: PublishError | None) -> None:
-        self._answers.append((number, error))
+    def answered(self, answer: asyncio.Future[None], error: PublishError | None) -> None:
+        self._answers.append((answer, error))
         if not self._woken:
             self._woken = True
             self._call(self._drain)
+
+    def room(self) -> None:
+        self._call(self._publisher.send_waiting)
 
     def lost(self, error: SessionLost) -> None:
         self._call(self._end, error)

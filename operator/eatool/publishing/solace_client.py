@@ -1,21 +1,24 @@
-"""One connection of the Solace client library, and the thread that drives it.
+"""One connection of the Solace client library.
 
 Import through :func:`~eatool.publishing.solace_loading.load_client` only.
 
-Everything that blocks happens in that thread: connect, publish, disconnect. What the library
-reports comes in threads of its own. The library must not reconnect by itself: a reconnection that
-finds the publisher flow expired can give two messages one id, of which the broker stores one and
-the library confirms both. docs/solace.md has the measurements.
+What blocks has a thread of its own: connect and disconnect. Publishing does not block, and happens
+in the event loop. What the library reports comes in threads of its own, and each of its many calls
+into C lets go of Python's lock: one more thread that publishes costs twice as many switches
+between threads, and more of them than all else that the relay does.
+
+The library must not reconnect by itself: a reconnection that finds the publisher flow expired can
+give two messages one id, of which the broker stores one and the library confirms both.
+docs/solace.md has the measurements.
 """
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import threading
-from collections.abc import Sequence
 from contextlib import suppress
-from queue import SimpleQueue
-from typing import Any, Final, Protocol
+from typing import Any, Protocol
 from uuid import uuid4
 
 from solace.messaging.errors.pubsubplus_client_error import (
@@ -40,19 +43,20 @@ from eatool.publishing.solace_reasons import broken_session, refused_session, re
 
 _log = logging.getLogger(__name__)
 
-#: Seconds between tries when the library is full and does not say that it has room again.
-_FULL: Final = 0.05
-
 
 class Bridge(Protocol):
-    """Whom the thread tells; called in several threads, must neither block nor raise."""
+    """Whom a connection tells; called in several threads, must neither block nor raise."""
 
     def opened(self) -> None:
         """The session is there."""
         ...
 
-    def answered(self, number: int, error: PublishError | None) -> None:
-        """A message was stored, or was not because of ``error``."""
+    def answered(self, answer: asyncio.Future[None], error: PublishError | None) -> None:
+        """A message was stored, or was not because of ``error``; ``answer`` came with it."""
+        ...
+
+    def room(self) -> None:
+        """The library takes messages again."""
         ...
 
     def lost(self, error: SessionLost) -> None:
@@ -64,8 +68,8 @@ class Bridge(Protocol):
         ...
 
 
-class ClientThread(threading.Thread):
-    """Connects when started; publishes in order of :meth:`send`; releases all at :meth:`end`."""
+class Connection(threading.Thread):
+    """Connects when started, releases all after :meth:`end`; publishes in between."""
 
     def __init__(self, options: SolaceOptions, bridge: Bridge) -> None:
         name = f"{options.client_name}-{uuid4().hex[:12]}"
@@ -73,19 +77,43 @@ class ClientThread(threading.Thread):
         self._client_name = name
         self._options = options
         self._bridge = bridge
-        self._jobs: SimpleQueue[Sequence[tuple[int, Message]]] = SimpleQueue()
-        self._ending = False
-        self._room = threading.Event()
+        self._direct = options.delivery_mode == "direct"
+        self._publisher: Any = None
+        self._outbound: Outbound
+        self._ending = threading.Event()
 
-    def send(self, numbered: Sequence[tuple[int, Message]]) -> None:
-        """Publish; the answers come through the bridge. Never blocks."""
-        self._jobs.put(numbered)
+    def publish(self, message: Message, answer: asyncio.Future[None]) -> bool:
+        """Hand over one message, or False when the library has no room; never blocks.
+
+        What becomes of it is told with ``answer``, which is for the bridge alone. To be called in
+        one thread, between :meth:`Bridge.opened` and :meth:`end`.
+        """
+        try:
+            prepared, topic = self._outbound.message(message), topic_of(message.topic)
+        except Exception as error:
+            reason = f"cannot be made a Solace message: {type(error).__name__}"
+            self._bridge.answered(answer, PermanentPublishError(reason))
+            return True
+        try:
+            if self._direct:
+                self._publisher.publish(prepared, topic)
+                self._bridge.answered(answer, None)
+            else:
+                self._publisher.publish(prepared, topic, user_context=answer)
+        except PublisherOverflowError:
+            return False
+        except IllegalStateError:
+            self._bridge.answered(answer, SessionLost("not connected"))
+        except Exception as error:
+            # No word why: most likely the broker has closed the publisher flow, which the
+            # library neither reports nor opens again, while the connection stays up.
+            reason = f"the client library cannot publish: {type(error).__name__}: {error}"
+            self._bridge.lost(SessionLost(f"{self._options.address}: {reason}"))
+        return True
 
     def end(self) -> None:
-        """Publish nothing more, disconnect, release. Never blocks."""
-        self._ending = True
-        self._room.set()
-        self._jobs.put(())
+        """Disconnect, release. Never blocks."""
+        self._ending.set()
 
     def run(self) -> None:
         """The life of the connection."""
@@ -93,7 +121,7 @@ class ClientThread(threading.Thread):
             if self._options.tls is not None:
                 self._options.tls.context()  # says which file is bad; the library may not
             with trust_store(self._options.tls) as store:
-                self._connect_and_publish(properties(self._options, store))
+                self._hold(properties(self._options, store))
         except OSError as error:
             reason = f"{self._options.address}: {type(error).__name__}: {error}"
             self._bridge.lost(SessionLost(reason, fault_of(error)))
@@ -102,7 +130,8 @@ class ClientThread(threading.Thread):
         finally:
             self._bridge.ended()
 
-    def _connect_and_publish(self, settings: dict[str, Any]) -> None:
+    def _hold(self, settings: dict[str, Any]) -> None:
+        """Connect, and stay connected until the end."""
         builder = MessagingService.builder().from_properties(settings)
         builder = builder.with_connection_retry_strategy(RetryStrategy.never_retry())
         builder = builder.with_reconnection_retry_strategy(RetryStrategy.never_retry())
@@ -112,65 +141,28 @@ class ClientThread(threading.Thread):
             service.add_service_interruption_listener(interruptions)
             service.connect()
             interruptions.tell()
-            publisher = self._start_publisher(service)
+            self._outbound = Outbound(service)
+            self._publisher = self._start_publisher(service)
             self._bridge.opened()
-            try:
-                self._publish_all(publisher, Outbound(service))
-            finally:
-                with suppress(PubSubPlusClientError):  # "not all was acknowledged": known
-                    publisher.terminate(0)
+            self._ending.wait()
+            with suppress(PubSubPlusClientError):  # "not all was acknowledged": known
+                self._publisher.terminate(0)
         finally:
             _release(service)
 
     def _start_publisher(self, service: Any) -> Any:
-        direct = self._options.delivery_mode == "direct"
         builder = (
             service.create_direct_message_publisher_builder()
-            if direct
+            if self._direct
             else service.create_persistent_message_publisher_builder()
         )
         # Without a buffer: nothing is sent by another thread, order is that of publish().
         publisher = builder.on_back_pressure_reject(0).build()
         publisher.start()
-        publisher.set_publisher_readiness_listener(_Readiness(self._room))
-        if not direct:
+        publisher.set_publisher_readiness_listener(_Readiness(self._bridge))
+        if not self._direct:
             publisher.set_message_publish_receipt_listener(_Receipts(self._bridge))
         return publisher
-
-    def _publish_all(self, publisher: Any, outbound: Outbound) -> None:
-        while not self._ending:
-            for number, message in self._jobs.get():
-                try:
-                    prepared, topic = outbound.message(message), topic_of(message.topic)
-                except Exception as error:
-                    reason = f"cannot be made a Solace message: {type(error).__name__}"
-                    self._bridge.answered(number, PermanentPublishError(reason))
-                else:
-                    self._publish(publisher, prepared, topic, number)
-
-    def _publish(self, publisher: Any, prepared: Any, topic: Any, number: int) -> None:
-        while not self._ending:
-            try:
-                if self._options.delivery_mode == "direct":
-                    publisher.publish(prepared, topic)
-                    self._bridge.answered(number, None)
-                else:
-                    publisher.publish(prepared, topic, user_context=number)
-            except PublisherOverflowError:
-                # Later messages of the queue wait behind this one: order stays.
-                self._room.wait(_FULL)
-                self._room.clear()
-            except IllegalStateError:
-                self._bridge.answered(number, SessionLost("not connected"))
-                return
-            except Exception as error:
-                # No word why: most likely the broker has closed the publisher flow, which the
-                # library neither reports nor opens again, while the connection stays up.
-                reason = f"the client library cannot publish: {type(error).__name__}: {error}"
-                self._bridge.lost(SessionLost(f"{self._options.address}: {reason}"))
-                return
-            else:
-                return
 
 
 class _Receipts:
@@ -221,12 +213,12 @@ class _Interruptions:
 class _Readiness:
     """The library has room again."""
 
-    def __init__(self, room: threading.Event) -> None:
-        self._room = room
+    def __init__(self, bridge: Bridge) -> None:
+        self._bridge = bridge
 
     def ready(self) -> None:
         """The window is open again."""
-        self._room.set()
+        self._bridge.room()
 
 
 MessagePublishReceiptListener.register(_Receipts)

@@ -18,21 +18,23 @@ class Outbound:
     """Makes the library's messages for one service."""
 
     def __init__(self, service: Any) -> None:
-        # Nothing is ever set on the builder itself: it would stay set for all later messages.
-        self._builder = service.message_builder()
+        # What is set on a builder stays set for all its messages, and costs nothing for each.
+        self._builder = lru_cache(maxsize=256)(
+            lambda content_type, delivery: service.message_builder().from_properties(
+                {message_properties.HTTP_CONTENT_TYPE: content_type, **_properties(delivery)}
+            )
+        )
 
     def message(self, message: Message) -> Any:
         """The library's message; raises what the library raises."""
-        properties: dict[str, str | int | bool] = {
+        properties = {
             **message.attributes,
             PARTITION_KEY: message.stream_id,
             message_properties.APPLICATION_MESSAGE_ID: message.event_id,
-            message_properties.HTTP_CONTENT_TYPE: message.content_type,
-            **_delivery(message.delivery),
         }
         if message.correlation_id is not None:
             properties[message_properties.CORRELATION_ID] = message.correlation_id
-        return self._builder.build(
+        return self._builder(message.content_type, message.delivery).build(
             bytearray(message.payload), additional_message_properties=properties
         )
 
@@ -43,8 +45,7 @@ def topic_of(topic: str) -> Any:
     return Topic.of(topic)
 
 
-@lru_cache(maxsize=256)
-def _delivery(delivery: Delivery) -> dict[str, int | bool]:
+def _properties(delivery: Delivery) -> dict[str, int | bool]:
     properties: dict[str, int | bool] = {}
     if delivery.ttl is not None:
         properties[message_properties.PERSISTENT_TIME_TO_LIVE] = delivery.ttl * 1000

@@ -72,7 +72,9 @@ class SolacePublisher:
             future.set_exception(SessionLost(str(lost), lost.fault))
         elif refused := _refused(message, self._options.max_message_size):
             future.set_exception(PermanentPublishError(refused))
-        elif self._waiting or not self._send(message, future):
+        else:
+            if not self._waiting:  # once for all that is published in this turn of the loop
+                self._loop.call_soon(self.send_waiting)
             self._waiting.append((message, future))
         return future
 
@@ -113,11 +115,12 @@ class SolacePublisher:
 
     def send_waiting(self) -> None:
         """Fill the window again."""
-        while self._waiting:
-            message, future = self._waiting[0]
-            if not future.done() and not self._send(message, future):
-                return
-            self._waiting.popleft()
+        with self._client.burst:
+            while self._waiting:
+                message, future = self._waiting[0]
+                if not future.done() and not self._send(message, future):
+                    return
+                self._waiting.popleft()
 
     def end(self, reason: str | SessionLost) -> SessionLost:
         """End everything outstanding; only the first reason counts."""

@@ -3,9 +3,12 @@
 Import through :func:`~eatool.publishing.solace_loading.load_client` only.
 
 What blocks has a thread of its own: connect and disconnect. Publishing does not block, and happens
-in the event loop. What the library reports comes in threads of its own, and each of its many calls
-into C lets go of Python's lock: one more thread that publishes costs twice as many switches
-between threads, and more of them than all else that the relay does.
+in the event loop. What the library reports comes in threads of its own.
+
+Publishing one message is some 16 calls into C, and each lets go of the interpreter's lock. As long
+as another thread waits for that lock, every one of them may cost a switch of threads, which
+together cost more than all else that the relay does. Hence no thread publishes beside the loop,
+and receipts that arrive during a burst of messages wait for its end.
 
 The library must not reconnect by itself: a reconnection that finds the publisher flow expired can
 give two messages one id, of which the broker stores one and the library confirms both.
@@ -81,6 +84,8 @@ class Connection(threading.Thread):
         self._publisher: Any = None
         self._outbound: Outbound
         self._ending = threading.Event()
+        #: To be held while messages are published.
+        self.burst = threading.Lock()
 
     def publish(self, message: Message, answer: asyncio.Future[None]) -> bool:
         """Hand over one message, or False when the library has no room; never blocks.
@@ -161,18 +166,20 @@ class Connection(threading.Thread):
         publisher.start()
         publisher.set_publisher_readiness_listener(_Readiness(self._bridge))
         if not self._direct:
-            publisher.set_message_publish_receipt_listener(_Receipts(self._bridge))
+            publisher.set_message_publish_receipt_listener(_Receipts(self._bridge, self.burst))
         return publisher
 
 
 class _Receipts:
     """Acknowledgements and rejections; the library swallows what is raised here."""
 
-    def __init__(self, bridge: Bridge) -> None:
-        self._bridge = bridge
+    def __init__(self, bridge: Bridge, burst: threading.Lock) -> None:
+        self._bridge, self._burst = bridge, burst
 
     def on_publish_receipt(self, receipt: Any) -> None:
         """One message was stored, rejected, or given up with the publisher."""
+        with self._burst:
+            pass
         try:
             error = None if receipt.is_persisted else rejection(receipt.exception)
             self._bridge.answered(receipt.user_context, error)

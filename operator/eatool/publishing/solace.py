@@ -2,7 +2,8 @@
 
 Messages are handed to the library (``solace_client.py``) in the asyncio loop, where their futures
 live; it calls back in threads of its own. Acknowledgements cross over in bursts: they queue up, and
-the first one wakes the loop for all of them.
+the first one wakes the loop for all of them. With many messages under way the loop then sleeps on
+for a moment, as each of its turns costs more than what one acknowledgement brings.
 
 The library's own reconnection is off: after a lost session the relay builds a new publisher and
 decides itself what to send again.
@@ -24,6 +25,9 @@ from eatool.publishing.topics import SOLACE_LIMITS
 
 #: The library gives up by itself after ``connect_timeout``; this is for when it does not.
 _PATIENCE: Final = 2.0
+#: Messages that count as many under way, and seconds in which their acknowledgements gather.
+_MANY: Final = 32
+_GATHERING: Final = 0.001
 #: Seconds between tries when the library is full and does not say that it has room again.
 _FULL: Final = 0.05
 #: Seconds between the first message given up with the session and the end of the session, if the
@@ -89,6 +93,11 @@ class SolacePublisher:
             with suppress(TimeoutError):
                 async with asyncio.timeout(self._options.close_timeout):
                     await self._released.wait()
+
+    @property
+    def outstanding(self) -> int:
+        """Messages that the library has and that are not answered."""
+        return len(self._outstanding)
 
     # -- told by the bridge, in the loop -----------------------------------------------------
 
@@ -183,7 +192,7 @@ class _LoopBridge:
         self._answers.append((answer, error))
         if not self._woken:
             self._woken = True
-            self._call(self._drain)
+            self._call(self._look)
 
     def room(self) -> None:
         self._call(self._publisher.send_waiting)
@@ -197,6 +206,12 @@ class _LoopBridge:
     def _call(self, function: Callable[..., object], *arguments: object) -> None:
         with suppress(RuntimeError):  # the loop is closed: nobody is interested any more
             self._loop.call_soon_threadsafe(function, *arguments)
+
+    def _look(self) -> None:
+        if self._publisher.outstanding < _MANY:
+            self._drain()
+        else:
+            self._loop.call_later(_GATHERING, self._drain)
 
     def _drain(self) -> None:
         self._woken = False  # before looking: what comes later wakes again

@@ -23,7 +23,8 @@ from solace.messaging.publisher.persistent_message_publisher import MessagePubli
 from solace.messaging.resources.topic import Topic
 
 from eatool.dev.processes import end_with_parent
-from eatool.dev.smf import ReceivedMessage
+from eatool.dev.smf import DeliveryMode, ReceivedMessage
+from eatool.publishing.cloudevents import STRUCTURED_CONTENT_TYPE
 from eatool.publishing.port import Message, PublisherFactory
 from eatool.publishing.solace import SolacePublisher
 from eatool.publishing.solace_options import SolaceOptions
@@ -64,7 +65,10 @@ class SolacePeer:
         return lambda: SolacePublisher(options)
 
     def collect(self, expected: int) -> None:
-        """See the protocol; of more than KEPT the newest are looked at, and all are counted."""
+        """See the protocol; of more than KEPT the newest are looked at, and all are counted.
+
+        What travels beside the payload is looked at as well: both sides send the same.
+        """
         received = self.ask("/status")["received"]
         new, self._seen = received - self._seen, received
         assert new == expected, f"{new} of {expected} events arrived"
@@ -72,8 +76,16 @@ class SolacePeer:
         records = self.ask(f"/messages?since={at_hand - min(new, KEPT)}")["messages"]
         highest: dict[str, int] = {}
         for record in records:
-            body = orjson.loads(ReceivedMessage.from_record(record).payload)
+            message = ReceivedMessage.from_record(record)
+            body = orjson.loads(message.payload)
             stream, version = body["partitionkey"], int(body["sequence"])
+            assert _beside_the_payload(message) == (
+                DeliveryMode.PERSISTENT,
+                body["id"],
+                body["correlationid"],
+                STRUCTURED_CONTENT_TYPE,
+                {"JMSXGroupID": stream},
+            ), "the two sides send different messages"
             before = highest.get(stream, 0 if new <= KEPT else version - 1)
             assert version == before + 1, f"{stream}: {version} after {before}"
             highest[stream] = version
@@ -93,6 +105,16 @@ class SolacePeer:
         self._process.wait()
         assert self._process.stdout is not None
         self._process.stdout.close()
+
+
+def _beside_the_payload(message: ReceivedMessage) -> tuple[object, ...]:
+    return (
+        message.delivery_mode,
+        message.application_message_id,
+        message.correlation_id,
+        message.headers["http_content_type"],
+        message.user_properties,
+    )
 
 
 class _Count:
@@ -133,13 +155,13 @@ def raw_solace(url: str, messages: Sequence[Message], window: int) -> float:
     publisher.start()
     count = _Count(len(messages), window)
     publisher.set_message_publish_receipt_listener(count)
-    builder = service.message_builder()
+    content_type = {message_properties.HTTP_CONTENT_TYPE: messages[0].content_type}
+    builder = service.message_builder().from_properties(content_type)
     begin = time.perf_counter()
     for message in messages:
         properties = {
             "JMSXGroupID": message.stream_id,
             message_properties.APPLICATION_MESSAGE_ID: message.event_id,
-            message_properties.HTTP_CONTENT_TYPE: message.content_type,
         }
         if message.correlation_id is not None:
             properties[message_properties.CORRELATION_ID] = message.correlation_id

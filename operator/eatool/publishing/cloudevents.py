@@ -111,6 +111,7 @@ def auth_type(actor: str, trust: str | None) -> str:
     return "system" if actor.startswith("system:") else "user"
 
 
+@lru_cache(maxsize=16)  # all events of a commit share their time
 def timestamp(time: datetime) -> str:
     """RFC 3339 in UTC with ``Z``."""
     return time.astimezone(UTC).isoformat().replace("+00:00", "Z")

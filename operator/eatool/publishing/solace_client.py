@@ -5,7 +5,7 @@ Import through :func:`~eatool.publishing.solace_loading.load_client` only.
 What blocks has a thread of its own: connect and disconnect. Publishing does not block, and happens
 in the event loop. What the library reports comes in threads of its own.
 
-Publishing one message is some 16 calls into C, and each lets go of the interpreter's lock. As long
+Publishing one message is some 18 calls into C, and each lets go of the interpreter's lock. As long
 as another thread waits for that lock, every one of them may cost a switch of threads, which
 together cost more than all else that the relay does. Hence no thread publishes beside the loop,
 and receipts that arrive during a burst of messages wait for its end.

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import gc
+import threading
 from pathlib import Path
 from typing import TypeVar
 
 import pytest
 from tests.publishing.solace_support import message, options_of, session
+from tests.publishing.support import until
 
 from eatool.dev.smf import DeliveryMode, Limits, Nack, Outcome, Reply, SmfBroker
 from eatool.dev.smf import replies as answers
@@ -21,6 +23,7 @@ from eatool.publishing.port import (
     TransientPublishError,
 )
 from eatool.publishing.solace import SolacePublisher
+from eatool.publishing.solace_loading import load_client
 from eatool.publishing.solace_options import SolaceOptions
 from eatool.publishing.tls import TlsOptions
 
@@ -114,7 +117,59 @@ async def test_a_full_client_library_is_waited_for(
     ]
 
 
+class Told:
+    """What a connection tells, in its threads."""
+
+    def __init__(self) -> None:
+        self.up, self.down = threading.Event(), threading.Event()
+        self.answers: list[asyncio.Future[None]] = []
+
+    def opened(self) -> None:
+        self.up.set()
+
+    def answered(self, answer: asyncio.Future[None], error: PublishError | None) -> None:
+        assert error is None
+        self.answers.append(answer)
+
+    def room(self) -> None:
+        pass
+
+    def lost(self, error: SessionLost) -> None:
+        raise AssertionError(error)
+
+    def ended(self) -> None:
+        self.down.set()
+
+
+async def test_receipts_wait_for_the_end_of_a_burst(broker: SmfBroker) -> None:
+    told, loop = Told(), asyncio.get_running_loop()
+    connection = load_client().Connection(options_of(broker), told)
+    connection.start()
+    assert await asyncio.to_thread(told.up.wait, 10)
+    sent = [loop.create_future() for _ in range(20)]
+    with connection.burst:
+        for number, answer in enumerate(sent):
+            assert connection.publish(message(number), answer)
+        assert await asyncio.to_thread(broker.wait_for_stored, len(sent))
+        await asyncio.sleep(0.05)  # the acknowledgements are on their way
+        assert told.answers == []
+    await until(lambda: told.answers == sent)
+    connection.end()
+    assert await asyncio.to_thread(told.down.wait, 10)
+
+
 # -- refused messages ------------------------------------------------------------------------
+
+
+async def test_a_message_that_the_library_cannot_make_is_refused_alone(broker: SmfBroker) -> None:
+    bad = message(1)
+    bad.attributes = {"id": object()}  # type: ignore[dict-item]
+    async with session(broker) as publisher:
+        refused, taken = publisher.publish(bad), publisher.publish(message(2))
+        with pytest.raises(PermanentPublishError, match="cannot be made a Solace message"):
+            await within(refused)
+        await within(taken)
+    assert [stored.application_message_id for stored in broker.stored()] == ["event-2"]
 
 
 @pytest.mark.parametrize(

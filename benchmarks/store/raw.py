@@ -18,8 +18,8 @@ from sqlalchemy import make_url
 from benchmarks.store import workload
 from eatool.store.port import Append
 from eatool.store.sql.engine import CACHE_KIB, CHECKPOINT_PAGES
-from eatool.store.sql.postgresql import COPY_EVENTS
-from eatool.store.sql.postgresql import INSERT_EVENT as INSERT_POSTGRESQL
+from eatool.store.sql.postgresql_rows import COPY_EVENTS
+from eatool.store.sql.postgresql_rows import INSERT_EVENT as INSERT_POSTGRESQL
 from eatool.store.sql.sqlite import INSERT_EVENT as INSERT_SQLITE
 from eatool.store.sql.sqlite import event_rows
 

@@ -21,6 +21,7 @@ from eatool.store.port import (
     StoreError,
     StoreUnavailable,
 )
+from eatool.store.sql import engine
 from eatool.store.sql.engine import open_engine
 from eatool.store.sql.log import SqlEventStore
 from eatool.store.verify import verify_chain
@@ -118,6 +119,17 @@ def test_an_append_survives_a_crash_of_the_server(
     store.append(new)
     assert store.read_all()[0] == first.events[0]
     assert store.head().position == 2
+    store.close()
+
+
+def test_a_transaction_inside_another_of_the_same_process_fails(
+    tmp_path: Path, request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store = SqlEventStore(open_engine(database_url("sqlite", tmp_path, request)))
+    monkeypatch.setattr(engine, "LOCK_TIMEOUT_MS", 50)
+    with store.transaction(), pytest.raises(StoreUnavailable, match="locked by this process"):
+        store.append(append("a", 0))
+    store.append(append("a", 0))
     store.close()
 
 

@@ -65,10 +65,23 @@ def turn(engine: Engine) -> AbstractContextManager[object]:
     """Held by each writing transaction of this process on SQLite; elsewhere nothing.
 
     SQLite's own waiting sleeps in steps of up to 100 ms; threads of one process need not. Not
-    reentrant: a second transaction of the same thread would wait for the first in any case.
+    reentrant: a second transaction of the same thread would wait for the first in any case. Waits
+    as long as for another process, and fails like it.
     """
     held: AbstractContextManager[object] | None = engine.get_execution_options().get(_TURN)
     return nullcontext() if held is None else held
+
+
+class _Turn:
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+
+    def __enter__(self) -> None:
+        if not self._lock.acquire(timeout=LOCK_TIMEOUT_MS / 1000):
+            raise sqlite3.OperationalError("database is locked by this process")
+
+    def __exit__(self, *_: object) -> None:
+        self._lock.release()
 
 
 def checkpoint(engine: Engine) -> None:
@@ -89,7 +102,7 @@ def _sqlite(url: URL) -> Engine:
     engine = create_engine(
         url,
         connect_args={"timeout": LOCK_TIMEOUT_MS / 1000},
-        execution_options={_TURN: threading.Lock()},
+        execution_options={_TURN: _Turn()},
     )
 
     @event.listens_for(engine, "connect")

@@ -32,3 +32,8 @@ def test_every_fault_names_a_field_that_there_is(fault: Fault | None) -> None:
 def test_a_fault_names_a_field(fault: Fault | None, reason: str, field: str) -> None:
     complaint = complaint_of(fault)
     assert (complaint.reason, complaint.field) == (reason, f"spec.{field}")
+
+
+def test_somebody_must_act_where_trying_again_hardly_helps() -> None:
+    by_itself = {each for each in Fault if not complaint_of(each).lasting}
+    assert by_itself == {Fault.TLS, Fault.HOST, Fault.CONNECTION}

@@ -435,3 +435,13 @@ def test_every_value_is_described_by_the_schema() -> None:
                 compare(child, description["properties"][key], f"{path}.{key}")
 
     compare(values, schema, "")
+
+
+def test_every_alert_of_every_file_is_in_the_rule(offline_helm: Helm) -> None:
+    (rule,) = of_kind(render(offline_helm, *PROFILES["everything"]), "PrometheusRule")
+    files = [
+        yaml.safe_load(file.read_text()) for file in (CHART / "files" / "alerts").glob("*.yaml")
+    ]
+    meant = [group for file in files for group in file["groups"]]
+    assert len(meant) > 1
+    assert sorted(rule["spec"]["groups"], key=str) == sorted(meant, key=str)

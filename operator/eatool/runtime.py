@@ -111,6 +111,7 @@ async def run(settings: Settings) -> None:
                 metrics.rollout,
                 replica=pod_identity(),
                 namespace=settings.legacy_namespace,
+                log_metrics=metrics,
             )
             await asyncio.to_thread(rollout.start)
             stack.callback(rollout.close)
@@ -132,11 +133,17 @@ async def run(settings: Settings) -> None:
             published=None if rollout is None else rollout.published,
         )
         _log.info("ready to watch", entities=known, http_port=port)
-        for part, sample in (
-            ("store samples", sample_store),
-            ("projection samples", sample_projection),
-        ):
-            await stack.enter_async_context(beside(part, partial(sample, log, metrics)))
+        samples = {
+            "store samples": partial(sample_store, log, metrics),
+            "projection samples": partial(
+                sample_projection,
+                log,
+                metrics,
+                failing=lambda: rollout is not None and rollout.projection_fails,
+            ),
+        }
+        for part, sample in samples.items():
+            await stack.enter_async_context(beside(part, sample))
         watches = [
             _watch_entities(process.operator, platform, stopping),
             watch(

@@ -30,7 +30,12 @@ from eatool.settings import Settings
 from eatool.store.port import StoreError
 from eatool.store.sql.migrate import SchemaNewer
 from eatool.telemetry.metrics import Metrics
-from eatool.telemetry.recording import MeasuredAppender, MeasuredCommits
+from eatool.telemetry.recording import (
+    MeasuredAppender,
+    MeasuredCommits,
+    MeasuredProjection,
+    count_retries,
+)
 
 _log: structlog.stdlib.BoundLogger = structlog.get_logger("eatool.runtime")
 
@@ -111,10 +116,14 @@ async def opened(
             ),
             committing=lambda store: MeasuredCommits(store, metrics),
             inline=lambda _: [
-                InlineByPhase(outset.standings, settings.legacy_namespace)
-                if settings.rollout
-                else ReadModels()
+                MeasuredProjection(
+                    InlineByPhase(outset.standings, settings.legacy_namespace)
+                    if settings.rollout
+                    else ReadModels(),
+                    metrics,
+                )
             ],
+            retried=count_retries(metrics),
         )
         try:
             return await stack.enter_async_context(opening)

@@ -9,10 +9,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from cryptography import x509
 from tests.operator.conftest import Subscribe
 from tests.operator.operators import Operator, running, until
 from tests.operator.platform_site import PlatformSite
 from tests.operator.site import SERVER, Site
+from tests.plugins.certificates import Certificates
 from tests.plugins.mosquitto import BrokerFactory, Mosquitto
 from tests.publishing.subscriber import Subscriber
 
@@ -105,6 +107,27 @@ def test_one_broker_fails_and_comes_back_while_the_other_flows(
     assert platform.row("one")["REASON"] == "Publishing"
     assert operator.metric("eatool_broker_connected", broker="one") == 1
     assert operator.metric("eatool_broker_reconnects_total", broker="one") >= 1
+
+
+def test_when_certificates_expire_is_measured(
+    operator: Operator, platform: PlatformSite, certificates: Certificates
+) -> None:
+    def expiry(certificate: str) -> float:
+        name = "eatool_certificate_expiry_timestamp_seconds"
+        return operator.metric(name, broker="encrypted", certificate=certificate)
+
+    pem = certificates.ca.read_bytes()
+    platform.secret("trusted", **{"ca.crt": pem.decode()})
+    platform.create(
+        EVENT_BROKER,
+        "encrypted",
+        type="mqtt",
+        addresses=["mqtts://127.0.0.1:1"],
+        tls={"ca": {"name": "trusted", "key": "ca.crt"}},
+    )
+    end = x509.load_pem_x509_certificate(pem).not_valid_after_utc.timestamp()
+    until(lambda: expiry("ca") == end, "the end of the CA is known")
+    assert expiry("client") == 0, "none is used"
 
 
 def test_a_bad_password_is_told_and_heals_with_the_secret(

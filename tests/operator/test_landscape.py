@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 from tests.crds.server import Kubectl
-from tests.operator.operators import Operator
+from tests.operator.operators import Operator, until
 from tests.operator.site import (
     APPLICATION,
     LANDSCAPE,
@@ -35,6 +35,13 @@ def test_the_landscape_comes_in_any_order_and_goes_at_once(
     assert_log_is_what_is_declared(site, log)
     assert len(log.all()) == len(landscape())
     assert operator.metric("eatool_pending_references") == 0
+    assert operator.metric("eatool_projection_apply_duration_seconds_count") > 0
+    assert operator.metric("eatool_store_size_bytes") > 0
+    until(
+        lambda: operator.metric("eatool_projection_position") == len(landscape()),
+        "the read tables have everything",
+    )
+    assert operator.metric("eatool_projection_state", state="live") == 1
 
     site.delete_all()
     site.await_empty()

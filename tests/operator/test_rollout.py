@@ -122,6 +122,7 @@ def test_from_legacy_to_projection_only_as_the_criteria_decide(
     assert operator.metric("eatool_rollout_phase_number", entity="server") == 2
     assert operator.metric("eatool_rollout_phase_epoch", entity="server") == 3
     assert operator.metric("eatool_rollout_state", entity="server", state="Complete") == 1
+    assert operator.metric("eatool_leader") == 1
     to = {"entity": "server", "to": "ProjectionOnly", "result": "Promoted", "trigger": "Auto"}
     assert operator.metric("eatool_rollout_transitions_total", **to) == 1
 
@@ -227,4 +228,6 @@ def test_two_operators_and_one_of_them_decides(
         )
         complete = {"entity": "server", "state": "Complete"}
         deciding = [each.metric("eatool_rollout_state", **complete) for each in (operator, peer)]
+        leading = [each.metric("eatool_leader") for each in (operator, peer)]
         assert sorted(deciding) == [0, 1]
+        assert leading == deciding

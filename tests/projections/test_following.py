@@ -204,12 +204,17 @@ async def test_a_failure_is_said_without_values_and_tried_again(
     servers(store, 1, "north")
     follow(store, "server")
     stopping = asyncio.Event()
-    each = Follower(store, [Flaky()], owner="a", clock=clock)
+    failing: list[bool] = []
+    each = Follower(
+        store, [Flaky()], owner="a", clock=clock, failed=lambda: failing.append(each.failing)
+    )
     running = asyncio.create_task(each.run(stopping))
     async with asyncio.timeout(20):
         while not await asyncio.to_thread(regions, store):
             await asyncio.sleep(0.02)
         stopping.set()
         await running
+    assert failing == [True, True], "each failure is told, and lasts until a page passes"
+    assert not each.failing
     assert "projection read_tables stands: RuntimeError" in caplog.text
     assert "north" not in caplog.text

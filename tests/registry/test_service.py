@@ -12,7 +12,15 @@ from tests.registry.sites import APPLICATION, SERVER, Losing, change, ref, site,
 from eatool.domain.errors import Code
 from eatool.registry.opening import open_registry
 from eatool.registry.outcome import Recorded, Refused, Unavailable, Unchanged, WaitingFor
-from eatool.store.port import Append, NewEvent, StoreUnavailable
+from eatool.registry.service import Appender
+from eatool.store.port import (
+    Append,
+    Appended,
+    AppendRefused,
+    ConditionFailed,
+    NewEvent,
+    StoreUnavailable,
+)
 from eatool.store.sql.log import SqlEventStore
 
 
@@ -216,6 +224,33 @@ async def test_a_lost_outcome_is_found_again_not_recorded_again(
     async with open_registry(url) as after_restart:
         assert isinstance(await after_restart.registry.apply(wanted), Unchanged)
         assert after_restart.store.head().position == 1
+
+
+class Refusing:
+    """Says once that another writer was faster."""
+
+    def __init__(self, inner: Appender, refusal: AppendRefused) -> None:
+        self._inner = inner
+        self._refusals = [refusal]
+
+    async def append(self, *appends: Append) -> Appended:
+        if self._refusals:
+            raise self._refusals.pop()
+        return await self._inner.append(*appends)
+
+
+async def test_what_is_decided_anew_is_told(sqlite_url: str) -> None:
+    told: list[tuple[str, AppendRefused]] = []
+    refusal = ConditionFailed()
+    opening = open_registry(
+        sqlite_url,
+        around=lambda inner: Refusing(inner, refusal),
+        retried=lambda *what: told.append(what),
+    )
+    async with opening as opened:
+        outcome = await opened.registry.apply(change("Application", "webshop", APPLICATION))
+    assert isinstance(outcome, Recorded)
+    assert told == [("application", refusal)]
 
 
 async def test_the_same_change_at_the_same_time_is_recorded_once(url: str) -> None:

@@ -12,6 +12,7 @@ import pytest
 from prometheus_client import generate_latest
 
 from eatool.publishing.breaker import CircuitState
+from eatool.publishing.certificates import Certificate
 from eatool.rollout.ledger import Standing
 from eatool.rollout.phases import Phase
 from eatool.telemetry import reference
@@ -23,6 +24,7 @@ from eatool.telemetry.metrics import (
     LogMetrics,
     Metrics,
     NullMetrics,
+    ProjectionState,
     PublishingMetrics,
     PublishResult,
     ReconcileMetrics,
@@ -92,7 +94,13 @@ def use_everything(metrics: Metrics, value: str) -> None:
         metrics.append_conflict(reason)
     metrics.store_head(12)
     metrics.store_up(True)
-    metrics.projection_at(value, 10, 2)
+    metrics.append_retried(value, ConflictReason.KEY_TAKEN)
+    metrics.store_size(4096)
+    metrics.db_connections(1, 2, 15)
+    metrics.projection_at(value, 10, 2, 1.0)
+    for standing in ProjectionState:
+        metrics.projection_state(value, standing)
+    metrics.projection_applied(value, 0.1)
     metrics.projection_failed(value)
     metrics.outbox(value, 2, 1.0)
     metrics.published(value, 0.2, 0.1)
@@ -104,6 +112,7 @@ def use_everything(metrics: Metrics, value: str) -> None:
     for state in CircuitState:
         metrics.circuit(value, state)
     metrics.parked_streams(value, 1)
+    metrics.certificates(value, {Certificate.CA: NOW})
     metrics.http_request(value, value, 299, 0.1)
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import pytest
+from sqlalchemy import Connection, create_engine
 
 from eatool.domain.kinds import KINDS
 from eatool.store.batch import Encoded
@@ -18,6 +19,7 @@ from eatool.store.port import (
     KeyTaken,
     Outcome,
     ProjectionFailed,
+    RecordedEvent,
     ReferenceGone,
     StillReferenced,
     StoreError,
@@ -26,7 +28,12 @@ from eatool.store.port import (
 )
 from eatool.telemetry.labels import Labels
 from eatool.telemetry.prometheus import PrometheusMetrics
-from eatool.telemetry.recording import MeasuredAppender, MeasuredCommits
+from eatool.telemetry.recording import (
+    MeasuredAppender,
+    MeasuredCommits,
+    MeasuredProjection,
+    count_retries,
+)
 
 REFUSALS = {
     "wrong_expected_version": WrongExpectedVersion("s", 1, 2),
@@ -91,6 +98,37 @@ async def test_a_failing_projection_is_an_error_of_its_own(metrics: PrometheusMe
         await MeasuredAppender(Answering(ProjectionFailed()), metrics, "read_tables").append()
     assert value(metrics, "projection_errors_total", projection="read_tables") == 1
     assert value(metrics, "append_duration_seconds_count", result="error") == 1
+
+
+@pytest.mark.parametrize("reason", REFUSALS)
+def test_a_change_that_is_decided_anew_is_a_retry(metrics: PrometheusMetrics, reason: str) -> None:
+    count_retries(metrics)("server", REFUSALS[reason])
+    assert value(metrics, "append_retries_total", entity="server", reason=reason) == 1
+    assert value(metrics, "append_retries_total", entity="application", reason=reason) == 0
+
+
+class Projecting:
+    def __init__(self) -> None:
+        self.broken = False
+        self.seen: list[tuple[Connection, Sequence[RecordedEvent]]] = []
+
+    def apply(self, connection: Connection, events: Sequence[RecordedEvent]) -> None:
+        if self.broken:
+            raise RuntimeError
+        self.seen.append((connection, events))
+
+
+def test_what_a_projection_applies_is_timed(metrics: PrometheusMetrics) -> None:
+    inner, events = Projecting(), list[RecordedEvent]()
+    projection = MeasuredProjection(inner, metrics)
+    with create_engine("sqlite://").connect() as connection:
+        projection.apply(connection, events)
+        assert inner.seen == [(connection, events)]
+        inner.broken = True
+        with pytest.raises(RuntimeError):
+            projection.apply(connection, events)
+    name = "projection_apply_duration_seconds_count"
+    assert value(metrics, name, projection="read_tables") == 1, "what failed was not applied"
 
 
 class Committing:

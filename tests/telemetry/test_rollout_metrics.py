@@ -42,13 +42,21 @@ def scrape() -> Scrape:
     return Scrape()
 
 
+def test_the_process_that_decides_says_so(scrape: Scrape) -> None:
+    scrape.metrics.leading(leads=True)
+    assert scrape() == {"eatool_leader": 1}
+    scrape.metrics.leading(leads=False)
+    assert scrape() == {"eatool_leader": 0}
+
+
 def test_nothing_is_shown_of_kinds_that_are_not_under_rollout(scrape: Scrape) -> None:
-    assert scrape() == {}
+    assert scrape() == {"eatool_leader": 0}
     scrape.enter(Phase.LEGACY, 1)
     assert scrape()['eatool_rollout_phase{entity="server",phase="Legacy"}'] == 1
     scrape.metrics.standing("server", None)
     left = {name.partition("{")[0] for name in scrape()}
-    assert left <= {"eatool_rollout_transitions_total", "eatool_rollout_transitions_created"}
+    counted = {"eatool_rollout_transitions_total", "eatool_rollout_transitions_created"}
+    assert left <= {"eatool_leader", *counted}
 
 
 def test_the_phase_is_a_state_set_and_a_number(scrape: Scrape) -> None:

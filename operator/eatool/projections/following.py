@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -21,6 +21,7 @@ from eatool.projections.checkpoints import (
 from eatool.projections.tables import PROJECTION
 from eatool.store.clock import Clock
 from eatool.store.encoding import StoredEvent, Upcast, newest
+from eatool.store.port import StoreUnavailable
 from eatool.store.projection_port import InlineProjection
 from eatool.store.sql.database import Database
 from eatool.store.sql.log import SqlEventStore
@@ -46,6 +47,8 @@ class FollowingLag:
     position: int
     events: int
     seconds: float
+    #: When that first event was recorded.
+    oldest: datetime | None = None
 
 
 class Follower:
@@ -61,6 +64,7 @@ class Follower:
         owner: unique among processes.
         lease: seconds that others wait for a process that was killed while it was behind.
         page: events applied in one transaction.
+        failed: told of a page that could not be applied.
 
     """
 
@@ -75,7 +79,9 @@ class Follower:
         page: int = 1000,
         upcast: Upcast = newest,
         clock: Clock | None = None,
+        failed: Callable[[], None] = lambda: None,
     ) -> None:
+        self._failed = failed
         self._store = store
         self._projections = tuple(projections)
         self._owner = owner
@@ -84,6 +90,8 @@ class Follower:
         self._page = page
         self._upcast = upcast
         self._database = Database(store.engine, clock=clock)
+        #: Whether the last page could not be applied, for another reason than an absent database.
+        self.failing = False
 
     async def run(self, stopping: asyncio.Event) -> None:
         """Follow until ``stopping`` is set; a page that fails is tried again, for ever."""
@@ -99,9 +107,14 @@ class Follower:
                 look.clear()
                 pause = _POLL
                 try:
-                    if await asyncio.to_thread(self.step):
+                    applied = await asyncio.to_thread(self.step)
+                    self.failing = False
+                    if applied:
                         continue
                 except Exception as error:
+                    if not isinstance(error, StoreUnavailable):
+                        self.failing = True
+                        self._failed()
                     # Values of rows stay out of the log of the process.
                     _log.error("projection %s stands: %s", self._projection, type(error).__name__)
                     pause = _FAILED
@@ -138,13 +151,8 @@ class Follower:
         return through - front
 
     def lag(self) -> dict[str, FollowingLag]:
-        """Of every kind that is followed, whoever does it. Blocks; raises ``StoreError``."""
-        with self._database.read() as connection:
-            now = self._database.now(connection)
-            return {
-                aggregate_type: _lag(connection, aggregate_type, position, now)
-                for aggregate_type, position in positions(connection, self._projection).items()
-            }
+        """See :func:`lags`."""
+        return lags(self._database, self._projection)
 
     def release(self) -> None:
         """Let another process follow at once. Blocks; raises ``StoreError``."""
@@ -202,6 +210,16 @@ class Follower:
         return held.rowcount == 1
 
 
+def lags(database: Database, projection: str = PROJECTION) -> dict[str, FollowingLag]:
+    """Of every kind that is followed, whoever does it. Blocks; raises ``StoreError``."""
+    with database.read() as connection:
+        now = database.now(connection)
+        return {
+            aggregate_type: _lag(connection, aggregate_type, position, now)
+            for aggregate_type, position in positions(connection, projection).items()
+        }
+
+
 def _lag(connection: Connection, aggregate_type: str, position: int, now: datetime) -> FollowingLag:
     behind = select(func.count(), func.min(event.c.recorded_at)).where(
         event.c.position > position,
@@ -210,7 +228,7 @@ def _lag(connection: Connection, aggregate_type: str, position: int, now: dateti
     )
     events, oldest = connection.execute(behind).one()
     seconds = 0.0 if oldest is None else max(0.0, (now - oldest).total_seconds())
-    return FollowingLag(position, events, seconds)
+    return FollowingLag(position, events, seconds, oldest)
 
 
 async def _first(stopping: asyncio.Event, look: asyncio.Event, pause: float) -> None:

@@ -18,7 +18,7 @@ from eatool.projections.inline import ReadModels
 from eatool.projections.landscape import SqlLandscape
 from eatool.projections.queries import Entities
 from eatool.registry.rehearsal import Rehearsal
-from eatool.registry.service import Appender, Registry
+from eatool.registry.service import Appender, Registry, Retried, unnoticed
 from eatool.settings import Settings
 from eatool.store.appender import Grouped, LogAppender
 from eatool.store.port import StoreUnavailable
@@ -68,6 +68,7 @@ async def open_registry(
     around: Callable[[Appender], Appender] = lambda appender: appender,
     committing: Callable[[Grouped], Grouped] = lambda store: store,
     inline: Inline = read_models,
+    retried: Retried = unnoticed,
 ) -> AsyncIterator[OpenRegistry]:
     """Open the log at ``url`` and close it afterwards.
 
@@ -80,6 +81,7 @@ async def open_registry(
         around: wraps the appender, to measure it.
         committing: wraps the store as the group commit sees it, to measure its batches.
         inline: the projections that every append transaction updates.
+        retried: told of changes that are decided anew, see :class:`Registry`.
 
     ``ValueError`` for a URL that is none or of another database; ``StoreError`` when the
     database cannot be opened or migrated now.
@@ -90,7 +92,15 @@ async def open_registry(
             _prepared, open_engine(url), scratch, migrate=migrate, dry_run=dry_run
         )
         store = SqlEventStore(engine, projections=inline(engine), upcast=upcast)
-        async with _opened(store, policy, dry_run, around, committing) as opened:
+        opening = _opened(
+            store,
+            policy=policy,
+            dry_run=dry_run,
+            around=around,
+            committing=committing,
+            retried=retried,
+        )
+        async with opening as opened:
             yield opened
 
 
@@ -120,10 +130,12 @@ def _prepared(engine: Engine, scratch: ExitStack, *, migrate: bool, dry_run: boo
 @asynccontextmanager
 async def _opened(
     store: SqlEventStore,
+    *,
     policy: Policy | None,
     dry_run: bool,
     around: Callable[[Appender], Appender],
     committing: Callable[[Grouped], Grouped],
+    retried: Retried,
 ) -> AsyncIterator[OpenRegistry]:
     landscape = SqlLandscape(store.engine)
     commits = LogAppender(committing(store))
@@ -133,7 +145,7 @@ async def _opened(
         registry = Registry(rehearsal, rehearsal, rehearsal, policy=policy, readers=1)
     else:
         appender = around(commits)
-        registry = Registry(store, appender, landscape, policy=policy)
+        registry = Registry(store, appender, landscape, policy=policy, retried=retried)
     try:
         yield OpenRegistry(registry, appender, store, landscape, Entities(store.engine))
     finally:

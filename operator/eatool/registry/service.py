@@ -11,7 +11,6 @@ import random
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from time import perf_counter
 from typing import Protocol, TypeVar, cast
 
 from eatool.domain.decision import Accepted, EntityState, Rejected, Waiting
@@ -31,7 +30,6 @@ from eatool.registry.change import Change
 from eatool.registry.deciding import Decided, Decisions, Wish
 from eatool.registry.envelope import new_events
 from eatool.registry.folding import CachedStates, Folded, LastEvent, Log, folded_of
-from eatool.registry.observing import NullObserver, RegistryObserver
 from eatool.registry.outcome import (
     Outcome,
     PhasedOutcome,
@@ -55,6 +53,10 @@ from eatool.store.port import (
 
 _T = TypeVar("_T")
 
+#: Called with an aggregate type when a change of it was refused and is decided anew; on the event
+#: loop, so it must not block or raise.
+Retried = Callable[[str, AppendRefused], None]
+
 #: Decisions per change before the caller is asked to come back.
 _ATTEMPTS = 10
 #: Upper bound of the first pause between attempts, seconds; doubles up to the second.
@@ -62,6 +64,10 @@ _PAUSE, _LONGEST_PAUSE = 0.005, 0.2
 #: What users are told; the driver's words may name hosts.
 _AWAY = "the event store does not answer"
 _RETRY_CONTENDED, _RETRY_UNAVAILABLE, _RETRY_UNREADABLE = 1.0, 5.0, 60.0
+
+
+def unnoticed(_aggregate_type: str, _refusal: AppendRefused) -> None:
+    """Nobody counts."""
 
 
 class Appender(Protocol):
@@ -98,7 +104,8 @@ class Registry:
     """Decides and records changes; one per process, used from one event loop.
 
     Reads block worker threads, ``readers`` of them; appends go through ``appender``. ``pending``
-    and ``arrivals`` are kept up to date and may be shared with the caller.
+    and ``arrivals`` are kept up to date and may be shared with the caller. ``retried`` is told
+    of appends that met another writer's.
     """
 
     def __init__(
@@ -109,7 +116,7 @@ class Registry:
         *,
         policy: Policy | None = None,
         clock: Clock = utc_now,
-        observer: RegistryObserver | None = None,
+        retried: Retried = unnoticed,
         pending: PendingChanges | None = None,
         arrivals: Arrivals | None = None,
         readers: int = 4,
@@ -119,7 +126,7 @@ class Registry:
         self.arrivals = arrivals or Arrivals()
         self._appender = appender
         self._landscape = landscape
-        self._observer = observer or NullObserver()
+        self._retried = retried
         self._states = CachedStates(log, cached_states)
         self._decisions = Decisions(
             log,
@@ -171,7 +178,6 @@ class Registry:
         self._readers.shutdown()
 
     async def _run(self, change: Change, wish: Wish, through: Appender | None) -> Outcome:
-        started = perf_counter()
         ticket = self.arrivals.ticket()
         try:
             outcome = await self._attempt(change, wish, through or self._appender)
@@ -180,7 +186,6 @@ class Registry:
         except (UnknownEventVersion, UnknownEventType, BrokenStream) as error:
             outcome = Unavailable(str(error), _RETRY_UNREADABLE)
         self._settle(change, outcome, ticket)
-        self._observer.decided(change.ref.aggregate_type, outcome, perf_counter() - started)
         return outcome
 
     async def _attempt(self, change: Change, wish: Wish, through: Appender) -> Outcome:
@@ -278,7 +283,7 @@ class Registry:
 
     def _refused(self, change: Change, refusal: AppendRefused) -> None:
         self._states.drop(change.ref)
-        self._observer.retried(change.ref.aggregate_type, refusal)
+        self._retried(change.ref.aggregate_type, refusal)
 
     def _settle(self, change: Change, outcome: Outcome, ticket: int) -> None:
         """Tell the bookkeeping of this process what came of the change."""

@@ -14,6 +14,7 @@ from eatool.commands.sql import SqlCommandQueue
 from eatool.commands.worker import Workers
 from eatool.domain.kinds import upcast
 from eatool.projections.following import Follower
+from eatool.projections.tables import PROJECTION
 from eatool.registry.opening import OpenRegistry
 from eatool.rollout.appending import LegacyWriter
 from eatool.rollout.feed import DEFERRED, FollowedByPhase
@@ -34,6 +35,8 @@ from eatool.rollout.shared_samples import SharedSamples
 from eatool.rollout.sweep import Sweeper
 from eatool.rollout.view import LateView, PhaseView
 from eatool.store.port import StoreError
+from eatool.telemetry.metrics import LogMetrics, NullMetrics
+from eatool.telemetry.recording import MeasuredProjection
 from eatool.telemetry.rollout_metrics import RolloutMetrics
 
 _log = logging.getLogger(__name__)
@@ -69,6 +72,7 @@ class RolloutProcess:
         opened: the registry, opened with ``outset``.
         replica: unique among processes.
         namespace: the one whose entities have legacy rows.
+        log_metrics: told of events that are applied behind the log.
 
     """
 
@@ -80,6 +84,7 @@ class RolloutProcess:
         *,
         replica: str,
         namespace: str,
+        log_metrics: LogMetrics | None = None,
     ) -> None:
         store, engine = opened.store, opened.store.engine
         self._store = store
@@ -93,8 +98,13 @@ class RolloutProcess:
         self._intake = CommandIntake(self.queue)
         self.findings = Findings(engine)
         self._legacy = LegacyWriter(store)
+        measured = log_metrics or NullMetrics()
         self._follower = Follower(
-            store, [FollowedByPhase(self.view, namespace)], owner=replica, upcast=upcast
+            store,
+            [MeasuredProjection(FollowedByPhase(self.view, namespace), measured)],
+            owner=replica,
+            upcast=upcast,
+            failed=lambda: measured.projection_failed(PROJECTION),
         )
         self._followed = FollowedKinds(store, self.view, self._follower)
         self.registry = PhasedRegistry(
@@ -145,6 +155,11 @@ class RolloutProcess:
         """Whether this process decides."""
         return self._leads.is_set()
 
+    @property
+    def projection_fails(self) -> bool:
+        """Whether the events behind the log cannot be applied by this process."""
+        return self._follower.failing
+
     def lag(self, aggregate_type: str) -> tuple[int, float] | None:
         """Events that the read table has yet to get, and age of the first in seconds.
 
@@ -185,6 +200,7 @@ class RolloutProcess:
                 tasks.create_task(_while(lambda: self.leads, self._lead))
         finally:
             self._leads.clear()
+            self._metrics.leading(leads=False)
             try:
                 await asyncio.to_thread(self._lease.leave)
             except StoreError:
@@ -208,6 +224,7 @@ class RolloutProcess:
                 self._leads.set()
             else:
                 self._leads.clear()
+            self._metrics.leading(leads=held)
             await asyncio.sleep(_RENEW if held else _POLL)
 
     async def _serve(self) -> None:

@@ -8,6 +8,7 @@ from typing import Any, TypeVar
 from prometheus_client.metrics import MetricWrapperBase
 
 from eatool.publishing.breaker import CircuitState
+from eatool.publishing.certificates import Certificate
 from eatool.telemetry.declaring import Declarations
 from eatool.telemetry.labels import Family, cross
 from eatool.telemetry.metrics import PublishResult
@@ -80,6 +81,15 @@ class BrokerInstruments:
                 "Streams held back behind an event that was given up on.",
                 "broker",
             ),
+        )
+        self.certificate_expiry = self._per_broker(
+            declare.gauge(
+                "certificate_expiry_timestamp_seconds",
+                "When the first certificate of a Secret expires; 0 = none is used.",
+                "broker",
+                "certificate",
+            ),
+            Certificate,
         )
         self.dead_letters = self._per_broker(
             declare.counter(

@@ -19,6 +19,7 @@ from eatool.telemetry.labels import Family, Labels, cross, pairs
 from eatool.telemetry.metrics import (
     AppendResult,
     ConflictReason,
+    ProjectionState,
     ReconcileResult,
 )
 from eatool.telemetry.rollout_instruments import RolloutInstruments
@@ -28,6 +29,9 @@ _FAST = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 1.0, 2.5, 10.0)
 #: From accepted to recorded; 10 s is the objective.
 _SLOW = (0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 120.0, 600.0)
 _BATCH = (1, 2, 4, 8, 16, 32, 64, 128, 256, 512)
+
+#: Values of ``state`` of the database pool.
+CONNECTION_STATES = ("used", "idle")
 
 #: Start at zero, so that the first failure is an increase.
 _API_CODES = ("200", "404", "409", "422", "429", "500", "none")
@@ -177,12 +181,37 @@ class Instruments:
             ),
             cross(ConflictReason),
         )
+        self.append_retries = Family(
+            self._declare.counter(
+                "append_retries_total", "Refused changes decided anew.", "entity", "reason"
+            ),
+            cross(labels.entities, ConflictReason),
+        )
+        self._store()
+        self._projections(labels)
+
+    def _store(self) -> None:
         self.store_head = self._declare.gauge(
-            "store_head_position", "Newest position in the event log."
+            "store_head_position",
+            "Newest position in the event log; positions have no gaps: the number of events.",
         )
         self.store_up = self._declare.gauge(
             "store_up", "1 when the last access to the database succeeded."
         )
+        self.store_size = self._declare.gauge(
+            "store_size_bytes", "Size of all tables and indexes; of SQLite, of its files."
+        )
+        self.db_connections = Family(
+            self._declare.gauge(
+                "db_connections", "Connections of the pool of this process.", "state"
+            ),
+            cross(CONNECTION_STATES),
+        )
+        self.db_connections_limit = self._declare.gauge(
+            "db_connections_limit", "Connections that the pool may open; beyond it callers wait."
+        )
+
+    def _projections(self, labels: Labels) -> None:
         projection = list(cross(labels.projections))
         self.projection_position = Family(
             self._declare.gauge(
@@ -196,10 +225,34 @@ class Instruments:
             ),
             projection,
         )
+        self.projection_oldest = Family(
+            self._declare.gauge(
+                "projection_oldest_unapplied_timestamp_seconds",
+                "Commit time of the oldest event that the projection lacks; 0 = none.",
+                "projection",
+            ),
+            projection,
+        )
+        self.projection_state = Family(
+            self._declare.gauge(
+                "projection_state", "1 for how the projection stands.", "projection", "state"
+            ),
+            cross(labels.projections, ProjectionState),
+        )
+        self.projection_apply_duration = Family(
+            self._declare.histogram(
+                "projection_apply_duration_seconds",
+                "Applying the events of one commit.",
+                _FAST,
+                "projection",
+            ),
+            projection,
+        )
         self.projection_errors = Family(
             self._declare.counter(
                 "projection_errors_total",
-                "Events that the projection failed on; they were not recorded.",
+                "Commits that a projection failed on. Inline the event was not recorded; behind "
+                "the log it is tried again.",
                 "projection",
             ),
             projection,

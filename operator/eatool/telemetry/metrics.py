@@ -8,11 +8,14 @@ nobody looks. ``prometheus.py`` turns the calls into series; ``docs/metrics.md``
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from contextlib import AbstractContextManager, nullcontext
+from datetime import datetime
 from enum import StrEnum
 from typing import Protocol
 
 from eatool.publishing.breaker import CircuitState
+from eatool.publishing.certificates import Certificate
 
 
 class ReconcileResult(StrEnum):
@@ -53,6 +56,19 @@ class ConflictReason(StrEnum):
     STILL_REFERENCED = "still_referenced"
     CONDITION_FAILED = "condition_failed"
     EVENT_ID_TAKEN = "event_id_taken"
+
+
+class ProjectionState(StrEnum):
+    """How the tables of a projection stand to the log."""
+
+    #: They have every event.
+    LIVE = "live"
+    #: Some events are not applied yet, and are being applied.
+    CATCHING_UP = "catching_up"
+    #: Applying them fails.
+    FAILED = "failed"
+    #: They lack events that nobody will apply: log and tables were restored apart.
+    STOPPED = "stopped"
 
 
 class PublishResult(StrEnum):
@@ -119,17 +135,37 @@ class LogMetrics(Protocol):
     def append_conflict(self, reason: ConflictReason) -> None:
         """A transaction was refused; the caller decides anew."""
 
+    def append_retried(self, entity: str, reason: ConflictReason) -> None:
+        """A refused change of ``entity`` is decided anew."""
+
     def store_head(self, position: int) -> None:
         """Newest position this process knows of."""
+
+    def store_size(self, size: int) -> None:
+        """The database holds so many bytes."""
+
+    def db_connections(self, used: int, idle: int, limit: int) -> None:
+        """Connections of this process's pool; more than ``limit`` have to wait."""
 
     def store_up(self, up: bool) -> None:
         """Whether the last access to the database succeeded."""
 
-    def projection_at(self, projection: str, position: int, lag_events: int) -> None:
-        """A projection has applied everything up to ``position``."""
+    def projection_at(
+        self, projection: str, position: int, lag_events: int, oldest: float | None
+    ) -> None:
+        """A projection has everything up to ``position``.
+
+        ``oldest`` is the Unix commit time of the first event that it lacks; ``None``: it has all.
+        """
+
+    def projection_state(self, projection: str, state: ProjectionState) -> None:
+        """A projection stands so now."""
+
+    def projection_applied(self, projection: str, seconds: float) -> None:
+        """A projection has applied the events of one commit."""
 
     def projection_failed(self, projection: str) -> None:
-        """A projection could not apply an event; the append was rolled back."""
+        """A projection could not apply an event; its transaction was rolled back."""
 
 
 class PublishingMetrics(Protocol):
@@ -165,6 +201,9 @@ class PublishingMetrics(Protocol):
     def parked_streams(self, broker: str, streams: int) -> None:
         """``streams`` are parked now."""
 
+    def certificates(self, broker: str, expiry: Mapping[Certificate, datetime]) -> None:
+        """The certificates that connections to ``broker`` use; those it lacks are not used."""
+
 
 class HttpMetrics(Protocol):
     """The HTTP API."""
@@ -188,11 +227,13 @@ class NullMetrics:
     generations_coalesced = references_pending = staticmethod(_ignore)
     watch_event = watch_missed = api_request = staticmethod(_ignore)
     appended = append_finished = append_batch = append_conflict = staticmethod(_ignore)
-    store_head = store_up = projection_at = projection_failed = staticmethod(_ignore)
+    append_retried = store_head = store_up = store_size = db_connections = staticmethod(_ignore)
+    projection_at = projection_state = staticmethod(_ignore)
+    projection_applied = projection_failed = staticmethod(_ignore)
     broker_added = broker_removed = staticmethod(_ignore)
     outbox = published = publish_failed = dead_lettered = staticmethod(_ignore)
     broker_connected = broker_reconnected = circuit = staticmethod(_ignore)
-    parked_streams = http_request = staticmethod(_ignore)
+    parked_streams = certificates = http_request = staticmethod(_ignore)
 
     def reconciling(self, entity: str) -> AbstractContextManager[None]:
         """Count nobody."""

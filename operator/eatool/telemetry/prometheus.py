@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from contextlib import AbstractContextManager
+from datetime import datetime
 
 from prometheus_client import CollectorRegistry, disable_created_metrics
 
 from eatool.publishing.breaker import CircuitState
-from eatool.telemetry.instruments import Instruments
+from eatool.publishing.certificates import Certificate
+from eatool.telemetry.instruments import CONNECTION_STATES, Instruments
 from eatool.telemetry.labels import Labels
 from eatool.telemetry.metrics import (
     AppendResult,
     ConflictReason,
+    ProjectionState,
     PublishResult,
     ReconcileResult,
 )
@@ -101,17 +105,43 @@ class PrometheusMetrics:
         self._head = max(self._head, position)
         self.instruments.store_head.set(self._head)
 
+    def append_retried(self, entity: str, reason: ConflictReason) -> None:
+        """A refused change of ``entity`` is decided anew."""
+        self.instruments.append_retries(entity, reason).inc()
+
+    def store_size(self, size: int) -> None:
+        """The database holds so many bytes."""
+        self.instruments.store_size.set(size)
+
+    def db_connections(self, used: int, idle: int, limit: int) -> None:
+        """Connections of this process's pool; more than ``limit`` have to wait."""
+        for state, connections in zip(CONNECTION_STATES, (used, idle), strict=True):
+            self.instruments.db_connections(state).set(connections)
+        self.instruments.db_connections_limit.set(limit)
+
     def store_up(self, up: bool) -> None:
         """Whether the last access to the database succeeded."""
         self.instruments.store_up.set(up)
 
-    def projection_at(self, projection: str, position: int, lag_events: int) -> None:
-        """A projection has applied everything up to ``position``."""
+    def projection_at(
+        self, projection: str, position: int, lag_events: int, oldest: float | None
+    ) -> None:
+        """A projection has everything up to ``position``; ``oldest`` is what it lacks first."""
         self.instruments.projection_position(projection).set(position)
         self.instruments.projection_lag(projection).set(lag_events)
+        self.instruments.projection_oldest(projection).set(oldest or 0)
+
+    def projection_state(self, projection: str, state: ProjectionState) -> None:
+        """A projection stands so now."""
+        for candidate in ProjectionState:
+            self.instruments.projection_state(projection, candidate).set(candidate is state)
+
+    def projection_applied(self, projection: str, seconds: float) -> None:
+        """A projection has applied the events of one commit."""
+        self.instruments.projection_apply_duration(projection).observe(seconds)
 
     def projection_failed(self, projection: str) -> None:
-        """A projection could not apply an event; the append was rolled back."""
+        """A projection could not apply an event; its transaction was rolled back."""
         self.instruments.projection_errors(projection).inc()
 
     def broker_added(self, broker: str) -> None:
@@ -168,6 +198,13 @@ class PrometheusMetrics:
     def parked_streams(self, broker: str, streams: int) -> None:
         """``streams`` are parked now."""
         self.instruments.brokers.parked_streams(broker).set(streams)
+
+    def certificates(self, broker: str, expiry: Mapping[Certificate, datetime]) -> None:
+        """The certificates that connections to ``broker`` use; those it lacks are not used."""
+        for certificate in Certificate:
+            at = expiry.get(certificate)
+            series = self.instruments.brokers.certificate_expiry(broker, certificate)
+            series.set(at.timestamp() if at else 0)
 
     def http_request(self, route: str, method: str, code: int, seconds: float) -> None:
         """One request was answered; ``route`` is the path template."""

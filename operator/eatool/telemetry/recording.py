@@ -6,6 +6,10 @@ from collections.abc import Sequence
 from time import perf_counter
 from typing import Protocol
 
+from sqlalchemy import Connection
+
+from eatool.projections.tables import PROJECTION
+from eatool.registry.service import Retried
 from eatool.store.appender import Grouped
 from eatool.store.batch import Encoded
 from eatool.store.port import (
@@ -17,6 +21,7 @@ from eatool.store.port import (
     KeyTaken,
     Outcome,
     ProjectionFailed,
+    RecordedEvent,
     ReferenceGone,
     StaleEpoch,
     StillReferenced,
@@ -24,6 +29,7 @@ from eatool.store.port import (
     StoreUnavailable,
     WrongExpectedVersion,
 )
+from eatool.store.projection_port import InlineProjection
 from eatool.telemetry.metrics import AppendResult, ConflictReason, LogMetrics
 
 _REASONS: dict[type[AppendRefused], ConflictReason] = {
@@ -82,6 +88,28 @@ class MeasuredAppender:
                 self._metrics.appended(event.ref.aggregate_type, event.type)
             self._metrics.store_head(appended.events[-1].position)
         return appended
+
+
+class MeasuredProjection:
+    """Times the commits that another projection applies."""
+
+    def __init__(
+        self, projection: InlineProjection, metrics: LogMetrics, name: str = PROJECTION
+    ) -> None:
+        self._projection = projection
+        self._metrics = metrics
+        self._name = name
+
+    def apply(self, connection: Connection, events: Sequence[RecordedEvent]) -> None:
+        """Apply; raises what the other raises."""
+        started = perf_counter()
+        self._projection.apply(connection, events)
+        self._metrics.projection_applied(self._name, perf_counter() - started)
+
+
+def count_retries(metrics: LogMetrics) -> Retried:
+    """What a registry calls when it decides anew."""
+    return lambda entity, refusal: metrics.append_retried(entity, _REASONS[type(refusal)])
 
 
 class MeasuredCommits:

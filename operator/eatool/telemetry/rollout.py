@@ -30,6 +30,10 @@ class RolloutSeries:
         self._series = instruments
         self._criteria: dict[str, tuple[str, ...]] = {}
 
+    def leading(self, *, leads: bool) -> None:
+        """Show whether this process decides for all."""
+        self._series.leader.set(leads)
+
     def standing(self, entity: str, standing: Standing | None) -> None:
         """Show where a kind stands in this process."""
         if standing is None:

@@ -32,11 +32,14 @@ _DECIDED = "Only from the replica that decides."
 
 
 class RolloutInstruments:
-    """Every metric of a kind under rollout; first label always ``entity``."""
+    """Every metric of rollouts; the first label of what a kind has is ``entity``."""
 
     def __init__(self, declare: Declarations) -> None:
         self._kinds: set[str] = set()
         self._families: list[tuple[Family[Any], tuple[Iterable[str], ...]]] = []
+        self.leader = declare.gauge(
+            "leader", "1 in the process that decides about rollouts and compares; else 0."
+        )
         self._phases(declare)
         self._criteria(declare)
         self._parity(declare)

@@ -36,6 +36,9 @@ class Judged:
 class RolloutMetrics(CommandMetrics, Protocol):
     """Phases, decisions, parity and commands."""
 
+    def leading(self, *, leads: bool) -> None:
+        """Whether this process decides for all."""
+
     def standing(self, entity: str, standing: Standing | None) -> None:
         """Where a kind stands in this process; ``None``: it left its rollout."""
 

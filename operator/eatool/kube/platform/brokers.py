@@ -14,6 +14,7 @@ from eatool.kube.platform.parts import Parts
 from eatool.kube.platform.resources import EVENT_BROKER, Body, Key
 from eatool.kube.platform.secrets import Data
 from eatool.publishing.assembly import assemble, fingerprint, secrets_of, selection_of
+from eatool.publishing.certificates import expiries
 from eatool.publishing.declared.broker import EventBrokerSpec
 from eatool.publishing.lag import Lag
 from eatool.publishing.positions import start_position
@@ -112,6 +113,7 @@ class Brokers:
         mark = fingerprint(spec, secrets)
         if self._served.get(name) == mark:
             return
+        self._metrics.certificates(name, expiries(spec, secrets))
         # Certificates are written to files and read again.
         destination = await asyncio.to_thread(
             assemble,

@@ -17,9 +17,9 @@ import threading
 import time
 from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
-from sqlalchemy import Connection, Engine, create_engine, event
+from sqlalchemy import Connection, Engine, QueuePool, create_engine, event
 from sqlalchemy.engine import URL, make_url
 
 #: How long a writer waits for another one, milliseconds.
@@ -31,8 +31,20 @@ CACHE_KIB: Final = 32 * 1024
 #: Write-ahead log size (4 KiB pages) that makes a commit pay for a checkpoint.
 CHECKPOINT_PAGES: Final = 4000
 
+#: Connections of one process that stay open, and those beyond for a rush; then callers wait.
+POOLED: Final = 5
+OVERFLOW: Final = 10
+
 _READS = "eatool_reads"
 _TURN = "eatool_turn"
+
+
+class Connections(NamedTuple):
+    """Of one engine: those in use, those that wait to be used, and how many there may be."""
+
+    used: int
+    idle: int
+    limit: int
 
 
 def open_engine(url: str | URL) -> Engine:
@@ -48,6 +60,14 @@ def open_engine(url: str | URL) -> Engine:
             return _postgresql(parsed.set(drivername="postgresql+psycopg"))
         case other:
             raise ValueError(f"{other}: the event log needs sqlite or postgresql")
+
+
+def connections(engine: Engine) -> Connections:
+    """How full the pool of an engine of :func:`open_engine` is."""
+    pool = engine.pool
+    if not isinstance(pool, QueuePool):
+        raise TypeError(f"{type(pool).__name__}: not an engine of open_engine")
+    return Connections(pool.checkedout(), pool.checkedin(), POOLED + OVERFLOW)
 
 
 def lacks_file(engine: Engine) -> bool:
@@ -101,6 +121,9 @@ def _sqlite(url: URL) -> Engine:
         raise ValueError("sqlite: the event log needs a file; in memory use MemoryEventStore")
     engine = create_engine(
         url,
+        poolclass=QueuePool,
+        pool_size=POOLED,
+        max_overflow=OVERFLOW,
         connect_args={"timeout": LOCK_TIMEOUT_MS / 1000},
         execution_options={_TURN: _Turn()},
     )
@@ -155,5 +178,8 @@ def _postgresql(url: URL) -> Engine:
     return create_engine(
         url,
         isolation_level="READ COMMITTED",
+        poolclass=QueuePool,
+        pool_size=POOLED,
+        max_overflow=OVERFLOW,
         connect_args={key: value for key, value in defaults.items() if key not in url.query},
     )

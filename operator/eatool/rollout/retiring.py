@@ -1,4 +1,7 @@
-"""Take a legacy table out of service: renamed when its kind retires, dropped on a person's word."""
+"""Take a legacy table out of service, in two steps.
+
+Renamed and closed to writers when its kind retires; dropped on a person's word.
+"""
 
 from __future__ import annotations
 
@@ -14,6 +17,16 @@ from eatool.store.sql.engine import reading
 from eatool.store.sql.log import SqlEventStore
 
 _MARK: Final = "_retired_"
+_WRITES: Final = "INSERT, UPDATE, DELETE, TRUNCATE"
+#: Whoever has any right on a table or a column, the owner included.
+_WRITERS: Final = """
+    SELECT DISTINCT CASE grantee WHEN 0 THEN 'PUBLIC' ELSE grantee::regrole::text END
+    FROM (
+        SELECT coalesce(relacl, acldefault('r', relowner)) AS rights
+        FROM pg_class WHERE oid = to_regclass(%(table)s)
+        UNION ALL SELECT attacl FROM pg_attribute WHERE attrelid = to_regclass(%(table)s)
+    ) AS granted, aclexplode(rights)
+"""
 
 
 def retired_tables(connection: Connection, kind: EntityKind) -> list[str]:
@@ -35,8 +48,9 @@ class Retirement:
     def rename(self, kind: EntityKind, at: datetime) -> str | None:
         """Give the table its retired name (``at``: the day of it); the name, if it was renamed.
 
-        Whoever still writes to it by its old name is told by the database. Its triggers go
-        first: there is nobody left to verify what they tell of.
+        Whoever still writes to it is told by the database: by its old name there is no table, by
+        its new one nobody has the right. Its triggers go first: there is nobody left to verify
+        what they tell of.
         """
         legacy = LEGACY_TABLES[kind.aggregate_type]
         name = f"{kind.table}{_MARK}{at:%Y%m%d}"
@@ -46,6 +60,7 @@ class Retirement:
                 return None
             triggers.drop(connection, legacy)
             connection.exec_driver_sql(f"ALTER TABLE {kind.table} RENAME TO {name}")
+            _close(connection, name)
             mine = legacy_change.c.aggregate_type == kind.aggregate_type
             connection.execute(delete(legacy_change).where(mine))
         return name
@@ -62,3 +77,19 @@ class Retirement:
             for name in names:
                 connection.exec_driver_sql(f"DROP TABLE {name}")
         return names
+
+
+def _close(connection: Connection, table: str) -> None:
+    """Keep the rows as they are: everybody may go on reading them, and nobody write."""
+    if connection.dialect.name == "postgresql":
+        writers = connection.exec_driver_sql(_WRITERS, {"table": table}).scalars().all()
+        if writers:
+            connection.exec_driver_sql(
+                f"REVOKE {_WRITES} ON {table} FROM {', '.join(writers)} CASCADE"
+            )
+        return
+    for write in ("INSERT", "UPDATE", "DELETE"):
+        connection.exec_driver_sql(
+            f"CREATE TRIGGER {table}_{write.lower()} BEFORE {write} ON {table} "
+            f"BEGIN SELECT RAISE(ABORT, '{table} is retired'); END"
+        )

@@ -247,15 +247,40 @@ def test_a_promotion_whose_grounds_have_gone_is_aborted(change: dict[str, Any]) 
     assert world.phase is Phase.DUAL_WRITE
 
 
-@pytest.mark.parametrize("outcome", [Outcome.FAIL, Outcome.INCONCLUSIVE])
-def test_a_criterion_that_stops_passing_aborts_a_promotion(outcome: Outcome) -> None:
+def announced() -> World:
+    """In DualWrite, with ProjectionOnly announced."""
     world = World(
         spec("ProjectionOnly", transitions=[step("ProjectionOnly", PARITY)]),
         phase=Phase.DUAL_WRITE,
     )
     world.round()
+    return world
+
+
+@pytest.mark.parametrize("outcome", [Outcome.FAIL, Outcome.ERROR])
+def test_a_criterion_that_stops_passing_aborts_a_promotion(outcome: Outcome) -> None:
+    world = announced()
     world.outcomes["parity"] = outcome
     assert isinstance(world.round(seconds=1).action, Abort)
+
+
+def test_figures_that_are_not_there_yet_hold_a_promotion_up() -> None:
+    world = announced()
+    world.outcomes["parity"] = Outcome.INCONCLUSIVE
+    held = world.round(seconds=20)
+    assert (held.action, held.status.state) == (None, "Preparing")
+    assert held.status.message == "waiting for criteria: parity (Inconclusive)"
+    del world.outcomes["parity"]
+    assert isinstance(world.round(seconds=1).action, Commit)
+
+
+def test_figures_that_do_not_come_abort_a_promotion() -> None:
+    world = announced()
+    world.outcomes["parity"] = Outcome.INCONCLUSIVE
+    assert world.round(seconds=29).action is None
+    aborted = world.round(seconds=1)
+    assert isinstance(aborted.action, Abort)
+    assert aborted.action.reason.startswith("gave up after 30 s: waiting for criteria: parity")
 
 
 def test_what_was_accepted_is_finished_first() -> None:

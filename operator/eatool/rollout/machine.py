@@ -165,17 +165,23 @@ def _evidence(statuses: Sequence[CriterionStatus]) -> tuple[JsonObject, ...]:
 def _promoting(
     spec: EventSourcingRolloutSpec, prepared: Preparation, round_: Round, seen: Seen
 ) -> _Verdict:
-    """Commit once everybody is ready; abort when time is up or the grounds have gone."""
+    """Commit once everybody is ready; abort when time is up or the grounds have gone.
+
+    Figures that are missing are waited for, too: whoever decides after a crash has none of its
+    own yet.
+    """
     reason = None
+    waiting = _unready(prepared, seen)
     if spec.paused:
         reason = "spec.paused was set"
     elif spec.target_phase.number < prepared.to.number:
         reason = f"spec.targetPhase was lowered to {spec.target_phase}"
-    elif not soaking.passing(round_.criteria):
-        reason = _blockers(round_)
     elif (failure := _tripped(round_)) is not None:
         reason = failure
-    waiting = _unready(prepared, seen)
+    elif soaking.unknown(round_.criteria):
+        waiting = waiting or _blockers(round_)
+    elif not soaking.passing(round_.criteria):
+        reason = _blockers(round_)
     if reason is None and waiting is not None and _late(prepared, seen):
         reason = f"gave up after {PREPARE_TIMEOUT.total_seconds():.0f} s: {waiting}"
     if reason is not None:

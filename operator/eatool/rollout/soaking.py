@@ -66,6 +66,12 @@ def failing(statuses: Sequence[CriterionStatus]) -> bool:
     return any(status.result is Outcome.FAIL for status in counting(statuses))
 
 
+def unknown(statuses: Sequence[CriterionStatus]) -> bool:
+    """Whether missing data alone keeps those that decide something from passing."""
+    results = {status.result for status in counting(statuses)}
+    return Outcome.INCONCLUSIVE in results and results <= {Outcome.PASS, Outcome.INCONCLUSIVE}
+
+
 def soak_started(
     transition_id: str,
     criteria: Sequence[CriterionStatus],

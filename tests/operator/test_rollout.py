@@ -153,6 +153,7 @@ def test_a_gate_waits_for_a_person_and_the_name_is_kept(
     assert rollouts.status("Server")["state"] == "AwaitingApproval", "nobody is convinced"
     said = CliRunner().invoke(rollout, ["status", "server"])
     assert "the event log decides; the legacy table is kept up to date" in said.output
+    assert "to stay: parity: ParityMismatches == 0, it is" in said.output
     assert f"eatool rollout approve server --transition {identity}" in " ".join(said.output.split())
     refused = CliRunner().invoke(rollout, ["approve", "server", "--transition", "server-1-x"])
     assert refused.exit_code == 1

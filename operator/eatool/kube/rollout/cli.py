@@ -184,11 +184,14 @@ def _details(console: Console, body: Body) -> None:
     console.print(
         f"\n[bold]{body['spec']['entityKind']}[/]  {escape(sentence(body))}", highlight=False
     )
-    for each in (*told.get("criteria", ()), *told.get("rollbackCriteria", ())):
+    judged = [("", each) for each in told.get("criteria", ())]
+    judged += [("to stay: ", each) for each in told.get("rollbackCriteria", ())]
+    for what_for, each in judged:
         value = f", it is {each['value']}" if "value" in each else f", {each.get('message', '')}"
         dry = " (shown only)" if each.get("dryRun") else ""
         console.print(
-            f"  {BULLETS[each['result']]} {each['name']}: {escape(each['demand'] + value)}{dry}",
+            f"  {BULLETS[each['result']]} {what_for}{each['name']}: "
+            f"{escape(each['demand'] + value)}{dry}",
             highlight=False,
         )
     for each in told.get("gates", ()):

@@ -10,7 +10,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -22,7 +22,11 @@ _ROOT = Path(__file__).parents[2]
 
 
 def until(
-    condition: Callable[[], object], what: str | Callable[[], str], *, seconds: float = 60.0
+    condition: Callable[[], object],
+    what: str | Callable[[], str],
+    *,
+    seconds: float = 60.0,
+    pause: float = 0.05,
 ) -> None:
     """Poll until ``condition`` holds; fails with ``what`` did not happen, asked for at the end."""
     deadline = time.monotonic() + seconds
@@ -30,11 +34,14 @@ def until(
         if time.monotonic() > deadline:
             told = what if isinstance(what, str) else what()
             pytest.fail(f"did not happen within {seconds:.0f} s: {told}")
-        time.sleep(0.05)
+        time.sleep(pause)
 
 
 class Operator:
     """``eatool run`` with the given ``EATOOL_*`` settings (lower-case names)."""
+
+    #: What Python is to run.
+    program: Sequence[str] = ("-m", "eatool", "run")
 
     def __init__(self, kubeconfig: Path, directory: Path, name: str = "operator", **settings: Any):
         self.log_file = directory / f"{name}.log"
@@ -46,7 +53,7 @@ class Operator:
             **settings,
         }
         self.store_url = str(options["store_url"])
-        self._environment = {
+        self.environment = {
             **{key: value for key, value in os.environ.items() if not key.startswith("EATOOL_")},
             "KUBECONFIG": str(kubeconfig),
             "PYTHONPATH": str(_ROOT / "operator"),
@@ -75,8 +82,8 @@ class Operator:
         dying_with_us = [setpriv, "--pdeathsig", "KILL", "--"] if setpriv else []
         with self.log_file.open("ab") as log:
             self._process = subprocess.Popen(
-                [*dying_with_us, sys.executable, "-m", "eatool", "run"],
-                env=self._environment,
+                [*dying_with_us, sys.executable, *self.program],
+                env=self.environment,
                 stderr=log,
                 stdout=log,
             )
@@ -97,6 +104,11 @@ class Operator:
         assert self._process is not None
         self._process.kill()
         self._process.wait(timeout=30)
+
+    def await_death(self) -> None:
+        """Until it has been killed, by whomever."""
+        assert self._process is not None
+        assert self._process.wait(timeout=90) == -signal.SIGKILL, self.log()[-3000:]
 
     def log(self) -> str:
         """What it has written since it was first started."""

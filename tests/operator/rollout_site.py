@@ -96,16 +96,23 @@ class RolloutSite:
             lambda: wanted.items() <= self.status(kind).items(),
             f"{kind} is at {wanted}",
             seconds=seconds,
+            pause=0.2,
         )
         return self.status(kind)
 
     def row(self, kind: str) -> dict[str, str]:
         """What ``kubectl get esr`` prints for a kind, by column."""
-        header, *rows = self.kubectl("get", "esr").splitlines()
-        line = next(each for each in rows if each.split()[0] == kind.lower())
-        columns = list(re.finditer(r"\S+\s*", header))
+        return self.rows()[kind.lower()]
+
+    def rows(self) -> dict[str, dict[str, str]]:
+        """What ``kubectl get esr`` prints, by name and column."""
+        header, *lines = self.kubectl("get", "esr").splitlines()
+        columns = list(re.finditer(r"\S+\s*", header))[:-1]
         return {
-            cell.group().strip(): line[cell.start() : cell.end()].strip() for cell in columns[:-1]
+            line.split()[0]: {
+                cell.group().strip(): line[cell.start() : cell.end()].strip() for cell in columns
+            }
+            for line in lines
         }
 
     def clear(self) -> None:

@@ -27,8 +27,9 @@ from tests.proofs.rollout.operators import (
     operator,
     until,
 )
-from tests.proofs.rollout.sides import Side, Sides
+from tests.proofs.rollout.sides import Sides
 from tests.proofs.rollout.victims import ANNOUNCED, APPENDED, BEFORE, killed_on_the_way
+from tests.proofs.sides import Side
 from tests.store.stores import DATABASES, database_url
 
 from eatool.commands.port import Operation

@@ -24,7 +24,7 @@ from eatool.domain.kinds import KINDS, event_types
 from eatool.domain.parsing import parse
 from eatool.publishing.cloudevents import CloudEventsEncoder, ContentMode
 from eatool.publishing.topics import TopicTemplate
-from eatool.registry.change import ActorType, Change, Provenance, Source, Trust
+from eatool.registry.change import ActorType, Annotations, Change, Provenance, Source, Trust
 from eatool.registry.envelope import new_events
 from eatool.registry.folding import LastEvent
 from eatool.store.memory import MemoryEventStore
@@ -112,8 +112,9 @@ def recorded(*, told: Provenance, last: LastEvent | None) -> MemoryEventStore:
     kind = KINDS["application"]
     ref = EntityRef("application", "shop", "erp")
     change = Change(ref=ref, uid=METADATA["uid"], generation=2, provenance=told)
-    event = created(kind, parse(kind, FULL["Application"]))
-    state = EntityState(ref, version=0, spec=None)
+    spec = parse(kind, FULL["Application"])
+    event = created(kind, spec)
+    state = EntityState(ref, version=0, spec=None if last is None else spec)
     store = MemoryEventStore()
     store.append(Append(ref.stream_id, 0, new_events(change, [event], state, last)))
     return store
@@ -129,11 +130,12 @@ EVERYTHING_KNOWN = recorded(
         reason="why not",
         approval_id="CAB-17",
         override="reactivate",
+        annotations=Annotations(reason="kept"),
         correlation="CHG-4711",
         traceparent=METADATA["traceparent"],
         occurred_at=datetime(2026, 11, 23, tzinfo=UTC),
     ),
-    last=LastEvent(uuid4(), METADATA["uid"], 1, 1),
+    last=LastEvent(uuid4(), METADATA["uid"], 1, 1, given={"reason": "kept"}),
 )
 NOTHING_KNOWN = recorded(told=Provenance(), last=None)
 

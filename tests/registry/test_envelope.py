@@ -15,7 +15,7 @@ from eatool.domain.decision import Accepted, EntityState
 from eatool.domain.kinds import by_kind
 from eatool.domain.landscape import Request
 from eatool.registry.annotations import with_annotations
-from eatool.registry.change import Change, Provenance, Source, Trust
+from eatool.registry.change import Annotations, Change, Provenance, Source, Trust
 from eatool.registry.envelope import correlation_id, new_events
 from eatool.registry.folding import LastEvent
 from eatool.store.port import NewEvent
@@ -108,9 +108,10 @@ def test_long_texts_are_cut_to_what_the_log_takes() -> None:
     assert len(event.metadata["reason"]) == 2000
 
 
-def test_annotations_win_over_what_the_command_says() -> None:
+def test_annotations_are_told_apart_from_what_the_command_says() -> None:
     told = with_annotations(
         Provenance(reason="bulk import", approval_id="ARB-1"),
         {"eatool.io/reason": "replaced", "eatool.io/approval-id": " ", "other": "x"},
     )
-    assert (told.reason, told.approval_id) == ("replaced", "ARB-1")
+    assert (told.reason, told.approval_id) == ("bulk import", "ARB-1")
+    assert told.annotations == Annotations(reason="replaced")

@@ -126,6 +126,12 @@ def _metadata() -> JsonObject:
         "reason": _text("Why, as given with the change."),
         "approval_id": _text("The approval, as given with the change."),
         "override": _text("The rule that the change was allowed to override."),
+        "spent": {
+            "description": "What annotations of the object still said, but had counted for an "
+            "earlier change: reason, approval_id, override.",
+            "type": "object",
+            "additionalProperties": {"type": "string"},
+        },
         "occurred_at": {"description": "When the API server took the write.", **_TIME},
         "traceparent": _TRACEPARENT,
     }

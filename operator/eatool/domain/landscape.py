@@ -71,12 +71,17 @@ class Landscape(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """What came with the desired spec but is not part of it (annotations, admission, clock)."""
+    """What came with the desired spec but is not part of it (annotations, admission, clock).
+
+    ``spent`` names those of ``reason``, ``approval_id`` and ``override`` that are still there to
+    be seen, but counted for an earlier change.
+    """
 
     actor: str = "system"
     reason: str | None = None
     approval_id: str | None = None
     override: str | None = None
+    spent: frozenset[str] = frozenset()
     now: datetime = field(default_factory=lambda: datetime.now(UTC))
 
 

@@ -14,8 +14,7 @@ from eatool.domain.kind import EntityKind, EntitySpec
 from eatool.domain.landscape import Request
 from eatool.domain.rules import ApprovalRule, StateMachine
 
-_REASON = "annotate it with eatool.io/reason"
-_APPROVAL = "annotate it with eatool.io/approval-id"
+_ANNOTATIONS = {"reason": "eatool.io/reason", "approval_id": "eatool.io/approval-id"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,12 +66,21 @@ def _approval(
 ) -> Iterable[FieldError]:
     if rule.reason and kind.aggregate_type in policy.require_reason and not request.reason:
         yield FieldError(
-            path, Code.JUSTIFICATION_REQUIRED, f"{rule.what} needs a reason: {_REASON}"
+            path,
+            Code.JUSTIFICATION_REQUIRED,
+            f"{rule.what} needs a reason: {_how('reason', request)}",
         )
     if rule.approval and kind.aggregate_type in policy.require_approval and not request.approval_id:
         yield FieldError(
-            path, Code.APPROVAL_REQUIRED, f"{rule.what} needs an approval: {_APPROVAL}"
+            path,
+            Code.APPROVAL_REQUIRED,
+            f"{rule.what} needs an approval: {_how('approval_id', request)}",
         )
+
+
+def _how(what: str, request: Request) -> str:
+    spent = "; what is there counted for an earlier change" if what in request.spent else ""
+    return f"annotate it with {_ANNOTATIONS[what]}{spent}"
 
 
 def _transition(
@@ -83,7 +91,8 @@ def _transition(
         return
     path = kind.spec.path_of(machine.field)
     override = machine.override_for(before, after)
-    if override is None or request.override != override:
+    asked = request.override == override or "override" in request.spent
+    if override is None or not asked:
         legal = ", ".join(sorted(machine.transitions[before])) or "nothing: it is final"
         hint = f"; or set eatool.io/override: {override} with a reason" if override else ""
         yield FieldError(
@@ -93,5 +102,7 @@ def _transition(
         )
     elif not request.reason:
         yield FieldError(
-            path, Code.JUSTIFICATION_REQUIRED, f"the override {override} needs a reason: {_REASON}"
+            path,
+            Code.JUSTIFICATION_REQUIRED,
+            f"the override {override} needs a reason: {_how('reason', request)}",
         )

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Final
 
-from eatool.registry.change import Provenance
+from eatool.registry.change import REASON_LENGTH, TOKEN_LENGTH, Annotations, Provenance
 
 REASON: Final = "eatool.io/reason"
 APPROVAL: Final = "eatool.io/approval-id"
@@ -18,14 +18,16 @@ TRACEPARENT: Final = "eatool.io/traceparent"
 def with_annotations(told: Provenance, annotations: Mapping[str, str]) -> Provenance:
     """``told`` with what the manifest itself says; blank annotations say nothing."""
 
-    def text(name: str) -> str | None:
-        return annotations.get(name, "").strip() or None
+    def text(name: str, length: int | None = None) -> str | None:
+        return annotations.get(name, "").strip()[:length] or None
 
     return replace(
         told,
-        reason=text(REASON) or told.reason,
-        approval_id=text(APPROVAL) or told.approval_id,
-        override=text(OVERRIDE) or told.override,
+        annotations=Annotations(
+            reason=text(REASON, REASON_LENGTH),
+            approval_id=text(APPROVAL, TOKEN_LENGTH),
+            override=text(OVERRIDE, TOKEN_LENGTH),
+        ),
         correlation=text(CORRELATION) or told.correlation,
         traceparent=text(TRACEPARENT) or told.traceparent,
     )

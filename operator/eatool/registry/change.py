@@ -42,6 +42,19 @@ class Source(StrEnum):
     SYSTEM = "system"
 
 
+#: Longest reason, approval id and override that are kept, in characters.
+REASON_LENGTH, TOKEN_LENGTH = 2000, 256
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Annotations:
+    """What annotations say: they stay on the object after the change they were meant for."""
+
+    reason: str | None = None
+    approval_id: str | None = None
+    override: str | None = None
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Provenance:
     """Who asked for a change, why, and on whose word.
@@ -49,8 +62,10 @@ class Provenance:
     Attributes:
         actor: user or service account name, at most 255 characters are kept.
         field_manager: the API server's name of the writing tool.
-        reason, approval_id, override: as given with the change (annotations, headers); at most
+        reason, approval_id, override: as given with this very change (options, headers); at most
             2000 and 256 characters are kept.
+        annotations: the same as the object itself says it; each counts for one change only
+            (:mod:`eatool.registry.lifetimes`), and while it does, goes before what is given here.
         correlation: client's token that ties changes together; a UUID is kept, anything else is
             hashed to one. ``None``: the change correlates with itself only.
         traceparent: W3C trace context.
@@ -66,6 +81,7 @@ class Provenance:
     reason: str | None = None
     approval_id: str | None = None
     override: str | None = None
+    annotations: Annotations = Annotations()
     correlation: str | None = None
     traceparent: str | None = None
     occurred_at: datetime | None = None

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pydantic import BaseModel
 
 from eatool.domain.decide import decide, decide_deletion
-from eatool.domain.decision import Accepted, Decision, EntityState, Rejected
+from eatool.domain.decision import Accepted, Decision, Rejected
 from eatool.domain.identity import EntityRef
 from eatool.domain.kind import EntitySpec
 from eatool.domain.kinds import KINDS
@@ -15,6 +15,7 @@ from eatool.domain.landscape import Landscape, Request
 from eatool.domain.policies import Policy
 from eatool.registry.change import Change, SeenNewer
 from eatool.registry.folding import CachedStates, Folded, Log
+from eatool.registry.lifetimes import what_counts
 from eatool.registry.pending import PendingChanges
 from eatool.store.clock import Clock
 
@@ -71,17 +72,20 @@ class Decisions:
         # Only what is going to be appended needs to know where the log stood.
         same = wish.rejected is not None or folded.state.spec == wish.desired
         position = 0 if same else self._log.head().position
-        decision = wish.rejected or self._decide(change, folded.state, wish.desired)
+        decision = wish.rejected or self._decide(change, folded, wish.desired)
         accepted = wish.desired if isinstance(decision, Accepted) else folded.state.spec
         return Decided(folded, decision, self._effective(change.ref, accepted), position)
 
-    def _decide(self, change: Change, state: EntityState, desired: EntitySpec | None) -> Decision:
-        kind, told = KINDS[change.ref.aggregate_type], change.provenance
+    def _decide(self, change: Change, folded: Folded, desired: EntitySpec | None) -> Decision:
+        kind, state = KINDS[change.ref.aggregate_type], folded.state
+        counting = what_counts(change.provenance, state, folded.last)
+        told = counting.told
         request = Request(
             actor=told.actor,
             reason=told.reason,
             approval_id=told.approval_id,
             override=told.override,
+            spent=frozenset(counting.spent),
             now=self._clock(),
         )
         pending = self._pending.view()

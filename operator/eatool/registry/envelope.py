@@ -15,13 +15,12 @@ from pydantic import BaseModel
 from eatool.domain.decision import EntityState
 from eatool.domain.events import EntityEvent, JsonObject
 from eatool.domain.identity import ID_NAMESPACE, command_id, event_id
-from eatool.registry.change import Change
+from eatool.registry.change import REASON_LENGTH, TOKEN_LENGTH, Change
 from eatool.registry.folding import LastEvent
+from eatool.registry.lifetimes import Counting, what_counts
 from eatool.store.port import NewEvent
 
 _ACTOR_LENGTH = 255
-_REASON_LENGTH = 2000
-_TOKEN_LENGTH = 256
 _TRACEPARENT = re.compile(r"[0-9a-f]{2}-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f]{2}")
 
 
@@ -42,7 +41,8 @@ def new_events(
     operation = f"{events[0].versioned_type()}:{_digest(data)}"
     command = command_id(change.uid, generation, operation, state.version)
     correlation = correlation_id(change.provenance.correlation) or command
-    metadata = _metadata(change, generation, last)
+    counting = what_counts(change.provenance, state, last)
+    metadata = _metadata(change, counting, generation, last)
     return tuple(
         NewEvent(
             event_id=event_id(command, ordinal),
@@ -66,7 +66,7 @@ def generation_of(change: Change, last: LastEvent | None) -> int:
 
 def correlation_id(token: str | None) -> UUID | None:
     """A client's token as a UUID; one that is not a UUID is hashed to one (uuid5)."""
-    token = (token or "").strip()[:_TOKEN_LENGTH]
+    token = (token or "").strip()[:TOKEN_LENGTH]
     if not token:
         return None
     try:
@@ -83,9 +83,11 @@ def _readable(actor: str) -> str:
     return "".join(each if each.isprintable() else ascii(each)[1:-1] for each in actor)
 
 
-def _metadata(change: Change, generation: int, last: LastEvent | None) -> JsonObject:
+def _metadata(
+    change: Change, counting: Counting, generation: int, last: LastEvent | None
+) -> JsonObject:
     """What an event carries besides data; absent facts are absent keys."""
-    told = change.provenance
+    told = counting.told
     facts: dict[str, Any] = {
         "uid": change.uid,
         "generation": generation,
@@ -95,10 +97,11 @@ def _metadata(change: Change, generation: int, last: LastEvent | None) -> JsonOb
         "actor_type": told.actor_type.value,
         "trust": told.trust.value,
         "source": told.source.value,
-        "field_manager": told.field_manager and told.field_manager[:_TOKEN_LENGTH],
-        "reason": told.reason and told.reason[:_REASON_LENGTH],
-        "approval_id": told.approval_id and told.approval_id[:_TOKEN_LENGTH],
-        "override": told.override and told.override[:_TOKEN_LENGTH],
+        "field_manager": told.field_manager and told.field_manager[:TOKEN_LENGTH],
+        "reason": told.reason and told.reason[:REASON_LENGTH],
+        "approval_id": told.approval_id and told.approval_id[:TOKEN_LENGTH],
+        "override": told.override and told.override[:TOKEN_LENGTH],
+        "spent": dict(counting.spent) or None,
         "occurred_at": told.occurred_at
         and told.occurred_at.astimezone(UTC).isoformat().replace("+00:00", "Z"),
         "traceparent": told.traceparent if _TRACEPARENT.fullmatch(told.traceparent or "") else None,

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import threading
 from collections import OrderedDict
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, fields
 from datetime import datetime
 from typing import Protocol
 from uuid import UUID
@@ -18,14 +18,22 @@ from eatool.domain.identity import EntityRef
 from eatool.domain.kind import EntitySpec
 from eatool.domain.kinds import KINDS
 from eatool.projections.queries import Record
+from eatool.registry.change import Annotations
 from eatool.store.port import Head, RecordedEvent
+
+#: Keys of the metadata that repeat an annotation which counted for the event.
+_GIVEN = tuple(each.name for each in fields(Annotations))
 
 
 @dataclass(frozen=True, slots=True)
 class LastEvent:
     """What is known of the newest event of a stream besides the state it left.
 
-    ``correlation_id`` is ``None`` too when only the read model was asked so far.
+    Attributes:
+        given: what annotations said when it was recorded, by key of the metadata, whether or not
+            it counted.
+        correlation_id: ``None`` too, as ``given`` is empty, when only the read model was asked.
+
     """
 
     event_id: UUID
@@ -33,16 +41,20 @@ class LastEvent:
     generation: int
     position: int
     correlation_id: UUID | None = None
+    given: Mapping[str, str] = field(default_factory=dict)
 
     @classmethod
     def of(cls, event: RecordedEvent) -> LastEvent:
         """The same of a recorded event."""
+        told = event.metadata
+        counted = {name: told[name] for name in _GIVEN if name in told}
         return cls(
             event.event_id,
-            event.metadata["uid"],
-            event.metadata["generation"],
+            told["uid"],
+            told["generation"],
             event.position,
             event.correlation_id,
+            {**counted, **told.get("spent", {})},
         )
 
 

@@ -16,7 +16,7 @@ from eatool.commands.results import Result, complaints
 from eatool.commands.worker import TryLater
 from eatool.domain.events import JsonObject
 from eatool.domain.identity import ID_NAMESPACE, EntityRef
-from eatool.registry.change import ActorType, Change, Provenance, Source, Trust
+from eatool.registry.change import ActorType, Annotations, Change, Provenance, Source, Trust
 from eatool.registry.outcome import (
     PhasedOutcome,
     Queued,
@@ -91,8 +91,11 @@ def result_of(outcome: PhasedOutcome) -> Result:
 
 
 def _wish(change: Change, operation: Operation) -> str:
-    spec = orjson.dumps(change.spec, option=orjson.OPT_SORT_KEYS)
-    return f"{change.uid}/{change.generation}/{operation}:{hashlib.sha256(spec).hexdigest()[:16]}"
+    wanted = orjson.dumps(change.spec, option=orjson.OPT_SORT_KEYS)
+    if change.provenance.annotations != Annotations():
+        # What was refused for its reason is wished for anew with another one.
+        wanted += orjson.dumps(asdict(change.provenance.annotations))
+    return f"{change.uid}/{change.generation}/{operation}:{hashlib.sha256(wanted).hexdigest()[:16]}"
 
 
 def _id(name: str) -> UUID:
@@ -117,8 +120,9 @@ def _provenance(told: dict[str, Any]) -> Provenance:
         actor_type=ActorType(told["actor_type"]),
         trust=Trust(told["trust"]),
         source=Source(told["source"]),
+        annotations=Annotations(**told.get("annotations", {})),
         occurred_at=None if at is None else datetime.fromisoformat(at),
     )
 
 
-_TYPED = frozenset({"actor_type", "trust", "source", "occurred_at"})
+_TYPED = frozenset({"actor_type", "trust", "source", "annotations", "occurred_at"})

@@ -7,6 +7,7 @@ Deciding the same spec again after its events were recorded yields no events.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
+from datetime import datetime
 from typing import Any, cast
 
 from pydantic_core import to_json
@@ -62,7 +63,9 @@ def decide(
     # Before anything else is read: what the rules see later is not older than what is checked.
     shared = sharing(kind, ref, desired, landscape)
     if old == desired:
-        return _unchanged(kind, ref, desired, new_references, shared=shared, landscape=landscape)
+        return _unchanged(
+            kind, ref, desired, new_references, shared=shared, landscape=landscape, now=request.now
+        )
     old_references = list(references_of(kind, ref.namespace, old)) if old is not None else []
     others = [item for item in new_references if item.target != ref]
     resolution = resolve(old_references, others, landscape, pending)
@@ -94,7 +97,12 @@ def decide(
         references=_recorded(new_references),
         no_events_since=move_conditions(kind, ref) if moved and old is not None else frozenset(),
     )
-    warnings = (*resolution.warnings, *_warnings(kind, ref, desired, shared, landscape))
+    timed = kind.timing(desired, request.now).advice
+    warnings = (
+        *resolution.warnings,
+        *_warnings(kind, ref, desired, shared, landscape),
+        *timed,
+    )
     return Accepted(events, constraints, warnings, _depends_on(kind, ref, desired, shared))
 
 
@@ -136,6 +144,7 @@ def _unchanged(
     *,
     shared: list[Sharing],
     landscape: Landscape,
+    now: datetime,
 ) -> Accepted:
     # Rules that came with a later release do not reject what was accepted before; they warn.
     late = (
@@ -149,7 +158,8 @@ def _unchanged(
         shared=frozenset(each.hold() for each in shared),
         references=_recorded(references),
     )
-    warnings = (*late, *soft.warnings, *_warnings(kind, ref, spec, shared, landscape))
+    timed = kind.timing(spec, now).advice
+    warnings = (*late, *soft.warnings, *_warnings(kind, ref, spec, shared, landscape), *timed)
     return Accepted((), constraints, warnings, _depends_on(kind, ref, spec, shared))
 
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
+from datetime import datetime
 from typing import Any, ClassVar
 
 from pydantic import BaseModel, ConfigDict, model_validator
@@ -18,6 +19,7 @@ from eatool.domain.events import Created, Deleted, EntityEvent, StateChanged, Up
 from eatool.domain.identity import EntityRef
 from eatool.domain.landscape import Fact, Landscape, Request
 from eatool.domain.rules import ApprovalRule, SharedKey, StateMachine, UniqueKey
+from eatool.domain.timing import Timing
 from eatool.domain.upcasting import Downcaster, Upcaster
 
 
@@ -112,6 +114,8 @@ ChangeRule = Callable[[Any, Any, Request], Iterable[FieldError]]
 Derivation = Callable[[EntityRef, Any, Landscape], Any]
 #: What of other entities derived values and advice are made of: self, spec.
 Dependencies = Callable[[EntityRef, Any], Iterable[Fact]]
+#: What time alone changes about an accepted spec: spec, now.
+Clockwork = Callable[[Any, datetime], Timing]
 #: Rules about the rest of the registry that no declaration expresses: self, desired spec.
 LandscapeRule = Callable[[EntityRef, Any, Landscape], Iterable[Conflict]]
 
@@ -140,6 +144,7 @@ class EntityKind:
         derived: fills in what follows from a spec, and from the entities it names, where it says
             nothing; shown, never recorded.
         depends_on: fields of other entities that ``derived`` and ``landscape_warnings`` read.
+        timing: validity and advice that follow from the clock; shown, never recorded.
 
     """
 
@@ -172,6 +177,7 @@ class EntityKind:
     downcasters: tuple[Downcaster, ...] = ()
     derived: Derivation = lambda _ref, spec, _landscape: spec
     depends_on: Dependencies = lambda _ref, _spec: ()
+    timing: Clockwork = lambda _spec, _now: Timing()
     references: Mapping[str, Ref] = field(init=False)
     marked: Mapping[str, type[StateChanged[Any]]] = field(init=False)
 

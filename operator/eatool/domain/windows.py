@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 
 from eatool.domain.fields import parse_timestamp
+from eatool.domain.timing import Validity
 
 _EVER_SINCE = datetime.min.replace(tzinfo=UTC)
 _FOR_EVER = datetime.max.replace(tzinfo=UTC)
@@ -29,3 +30,9 @@ class Window:
     def overlaps(self, other: Window) -> bool:
         """Whether some instant lies in both; touching windows share one."""
         return self.opens <= other.closes and other.opens <= self.closes
+
+    def validity(self, now: datetime) -> Validity:
+        """Whether ``now`` (aware) lies before, in or after it."""
+        if now < self.opens:
+            return Validity.NOT_YET
+        return Validity.WITHIN if now <= self.closes else Validity.OVER

@@ -12,10 +12,14 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Final, Literal
 
+from eatool.domain.timing import Validity
+
 Status = Literal["True", "False", "Unknown"]
 
 #: Type of the condition of :mod:`eatool.kube.published`.
 PUBLISHED: Final = "Published"
+#: Type of the condition that tells whether a validity window includes this moment.
+IN_FORCE: Final = "InForce"
 
 #: The API convention's limit for a condition message.
 _MESSAGE_LIMIT = 32768
@@ -50,6 +54,19 @@ def stalled(reason: str, message: str) -> list[Condition]:
         Condition("Ready", "False", reason, message),
         Condition("Stalled", "True", reason, message),
     ]
+
+
+_IN_WORDS: Final = {
+    Validity.NOT_YET: "effectiveFrom is still to come",
+    Validity.WITHIN: "This moment lies between effectiveFrom and effectiveTo",
+    Validity.OVER: "effectiveTo is over",
+}
+
+
+def in_force(validity: Validity) -> Condition:
+    """Whether an accepted entity with a window is valid now; says nothing about its recording."""
+    status: Status = "True" if validity is Validity.WITHIN else "False"
+    return Condition(IN_FORCE, status, validity.value, _IN_WORDS[validity])
 
 
 def merge(

@@ -29,6 +29,7 @@ from eatool.kube.status import (
     paused_status_of,
     skipped_generations,
     status_of,
+    timing_of,
 )
 from eatool.kube.workqueue import WorkQueue
 from eatool.registry.change import Change, Provenance, SeenNewer
@@ -271,6 +272,11 @@ class Reconciler:
                 self._queue.add_after(ref, self._recheck)
             case Recorded() | Unchanged() | WrittenToLegacy():
                 pass
+        now = _now()
+        timing = timing_of(outcome, now)
+        if timing is not None and timing.until is not None:
+            # Never at once: the moment itself still belongs to what it ends.
+            self._queue.add_after(ref, max(1.0, (timing.until - now).total_seconds()))
         self._queue.succeeded(ref)
         return _RESULTS[type(outcome)]
 

@@ -9,7 +9,17 @@ from typing import Any
 from pydantic import BaseModel
 
 from eatool.domain.errors import FieldError
-from eatool.kube.conditions import Condition, in_progress, merge, ready, stalled
+from eatool.domain.kinds import KINDS
+from eatool.domain.timing import Timing
+from eatool.kube.conditions import (
+    IN_FORCE,
+    Condition,
+    in_force,
+    in_progress,
+    merge,
+    ready,
+    stalled,
+)
 from eatool.kube.contract import PAUSED, RECONCILE_AT
 from eatool.kube.schema.status import MAX_WAITING_FOR, MAX_WARNINGS
 from eatool.registry.folding import LastEvent
@@ -78,7 +88,26 @@ def status_of(body: Mapping[str, Any], outcome: PhasedOutcome, now: datetime) ->
         case Refused(errors=errors):
             conditions = stalled(errors[0].code.reason, _told(errors))
     status = {name: value for name, value in status.items() if value is not None}
-    return _with_conditions(status, conditions, generation, now, old)
+    told = _with_conditions(status, conditions, generation, now, old)
+    timing = timing_of(outcome, now)
+    return told if timing is None else _with_validity(told, timing, old, now)
+
+
+def timing_of(outcome: PhasedOutcome, now: datetime) -> Timing | None:
+    """What the clock makes of the accepted spec; ``None`` where the outcome does not know it."""
+    if isinstance(outcome, Unavailable | WrittenToLegacy | Queued) or outcome.effective is None:
+        return None
+    return KINDS[outcome.state.ref.aggregate_type].timing(outcome.effective, now)
+
+
+def _with_validity(status: Body, timing: Timing, old: Mapping[str, Any], now: datetime) -> Body:
+    rest = [each for each in status["conditions"] if each["type"] != IN_FORCE]
+    if timing.validity is None:
+        return {**status, "conditions": rest}
+    generation = int(status.get("acceptedGeneration") or status["observedGeneration"])
+    known = old.get("conditions") or ()
+    told = merge(known, [in_force(timing.validity)], generation=generation, now=now)
+    return {**status, "conditions": [*rest, *told]}
 
 
 def deletion_status_of(body: Mapping[str, Any], outcome: PhasedOutcome, now: datetime) -> Body:
@@ -170,7 +199,10 @@ def _with_conditions(
     old: Mapping[str, Any] | None = None,
 ) -> Body:
     known = (status if old is None else old).get("conditions") or ()
-    return {**status, "conditions": merge(known, conditions, generation=generation, now=now)}
+    # Recorded as before, so as valid as before.
+    kept = [each for each in known if each["type"] == IN_FORCE]
+    told = merge(known, conditions, generation=generation, now=now)
+    return {**status, "conditions": [*told, *kept]}
 
 
 def _written(outcome: WrittenToLegacy) -> str:

@@ -13,7 +13,7 @@ recorded: an end that is classified anew changes it without an event of the rela
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Annotated, ClassVar, get_args
 
 from pydantic import Field
@@ -44,6 +44,7 @@ from eatool.domain.kind import CelRule, Column, Conflict, EntityKind, EntitySpec
 from eatool.domain.landscape import Fact, Landscape, Request
 from eatool.domain.relation_matrix import ELEMENTS, ROWS, in_words, legal_verbs, matrix_cel
 from eatool.domain.rules import SharedKey
+from eatool.domain.timing import Timing
 from eatool.domain.windows import Window
 
 
@@ -272,6 +273,29 @@ def _with_derived(ref: EntityRef, spec: RelationSpec, landscape: Landscape) -> R
     )
 
 
+#: After this time what somebody once made sure of is only what it used to be.
+_STALE = timedelta(days=365)
+
+
+def _timing(spec: RelationSpec, now: datetime) -> Timing:
+    opens, closes, verified = spec.effective_from, spec.effective_to, spec.last_verified_at
+    validity = None
+    if opens is not None or closes is not None:
+        validity = Window.of(opens, closes).validity(now)
+    stale_at = None if verified is None else verified + _STALE
+    advice = FieldError(
+        "spec.lastVerifiedAt",
+        Code.RANGE,
+        f"is more than {_STALE.days} days ago: verify the relation again",
+    )
+    ahead = [each for each in (opens, closes, stale_at) if each is not None and each >= now]
+    return Timing(
+        validity,
+        (advice,) if stale_at is not None and stale_at < now else (),
+        min(ahead, default=None),
+    )
+
+
 def _depends_on(ref: EntityRef, spec: RelationSpec) -> Iterable[Fact]:
     yield from _classifications(ref, spec)
     if spec.relation_type is RelationType.PART_OF:
@@ -329,4 +353,5 @@ KIND = EntityKind(
     own_cel=_CEL,
     derived=_with_derived,
     depends_on=_depends_on,
+    timing=_timing,
 )

@@ -28,6 +28,7 @@ METADATA: JsonObject = {
     "reason": "Stores card numbers now.",
     "approval_id": "CAB-17",
     "override": "reactivate",
+    "corrects_event_id": "5f0f5c6e-39b4-5b63-9d43-0b9f1f8f2d11",
     "spent": {"approval_id": "CAB-16"},
     "occurred_at": "2026-11-23T14:15:15Z",
     "traceparent": "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01",

@@ -130,6 +130,7 @@ EVERYTHING_KNOWN = recorded(
         reason="why not",
         approval_id="CAB-17",
         override="reactivate",
+        corrects_event_id=METADATA["corrects_event_id"],
         annotations=Annotations(reason="kept"),
         correlation="CHG-4711",
         traceparent=METADATA["traceparent"],

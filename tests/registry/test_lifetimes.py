@@ -42,7 +42,7 @@ class Object:
     def recorded(self) -> dict[str, Any]:
         """What the newest event says of why."""
         metadata = self.opened.store.read_stream(REF.stream_id)[-1].metadata
-        names = ("reason", "approval_id", "override", "spent")
+        names = ("reason", "approval_id", "override", "corrects_event_id", "spent")
         return {name: metadata[name] for name in names if name in metadata}
 
     def _change(self, spec: dict[str, Any], option: str | None, told: dict[str, str]) -> Change:
@@ -158,6 +158,20 @@ async def test_what_is_said_with_the_change_itself_counts_each_time(sqlite_url: 
         await webshop.apply(APPLICATION, option="bulk", reason="new")
         assert webshop.recorded() == {"reason": "bulk", "spent": {"reason": "new"}}
         assert isinstance(await webshop.delete(reason="new", approval_id="ARB-1"), Refused)
+
+
+async def test_a_correction_names_the_event_that_was_wrong_once(sqlite_url: str) -> None:
+    async with strict(sqlite_url) as webshop:
+        created = await webshop.apply(APPLICATION)
+        assert isinstance(created, Recorded)
+        wrong = str(created.last.event_id)
+        named = {"corrects_event_id": wrong.upper()}
+        await webshop.apply(APPLICATION | {"owner": "shop"}, reason="typing error", **named)
+        assert webshop.recorded() == {"reason": "typing error", "corrects_event_id": wrong}
+        await webshop.apply(APPLICATION | {"owner": "erp"}, **named)
+        assert webshop.recorded() == {"spent": {"corrects_event_id": wrong}}
+        await webshop.apply(APPLICATION, corrects_event_id="the last one")
+        assert webshop.recorded() == {}, "no id of an event"
 
 
 @pytest.mark.parametrize("longest", ["r" * 2000, "r" * 1999 + " "])

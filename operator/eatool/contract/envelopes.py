@@ -126,9 +126,10 @@ def _metadata() -> JsonObject:
         "reason": _text("Why, as given with the change."),
         "approval_id": _text("The approval, as given with the change."),
         "override": _text("The rule that the change was allowed to override."),
+        "corrects_event_id": _text("Id of the recorded event whose mistake this one makes good."),
         "spent": {
             "description": "What annotations of the object still said, but had counted for an "
-            "earlier change: reason, approval_id, override.",
+            "earlier change: reason, approval_id, override, corrects_event_id.",
             "type": "object",
             "additionalProperties": {"type": "string"},
         },

@@ -53,6 +53,7 @@ class Annotations:
     reason: str | None = None
     approval_id: str | None = None
     override: str | None = None
+    corrects_event_id: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -64,6 +65,7 @@ class Provenance:
         field_manager: the API server's name of the writing tool.
         reason, approval_id, override: as given with this very change (options, headers); at most
             2000 and 256 characters are kept.
+        corrects_event_id: the recorded event (UUID) whose mistake this change makes good.
         annotations: the same as the object itself says it; each counts for one change only
             (:mod:`eatool.registry.lifetimes`), and while it does, goes before what is given here.
         correlation: client's token that ties changes together; a UUID is kept, anything else is
@@ -81,6 +83,7 @@ class Provenance:
     reason: str | None = None
     approval_id: str | None = None
     override: str | None = None
+    corrects_event_id: str | None = None
     annotations: Annotations = Annotations()
     correlation: str | None = None
     traceparent: str | None = None

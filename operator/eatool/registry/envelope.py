@@ -101,6 +101,7 @@ def _metadata(
         "reason": told.reason and told.reason[:REASON_LENGTH],
         "approval_id": told.approval_id and told.approval_id[:TOKEN_LENGTH],
         "override": told.override and told.override[:TOKEN_LENGTH],
+        "corrects_event_id": told.corrects_event_id,
         "spent": dict(counting.spent) or None,
         "occurred_at": told.occurred_at
         and told.occurred_at.astimezone(UTC).isoformat().replace("+00:00", "Z"),

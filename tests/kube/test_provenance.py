@@ -122,5 +122,5 @@ def test_a_deletion_names_nobody_but_says_when_and_why() -> None:
     )
     told = provenance_of_deletion(body)
     assert (told.actor, told.trust) == ("unknown", Trust.OBSERVED)
-    assert told.reason == "end of life"
+    assert told.annotations.reason == "end of life"
     assert told.occurred_at == datetime(2026, 1, 2, tzinfo=UTC)

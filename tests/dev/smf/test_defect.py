@@ -5,50 +5,30 @@ its unacknowledged messages new numbers. A message that another thread publishes
 may get the same number as one of them; the broker takes the second for a repetition of the first
 and acknowledges it. Seen with solace-pubsubplus 1.11.0 in about one of 150 runs on two busy
 cores. A client that never reconnects, but is replaced and publishes again what is unconfirmed,
-has no such moment.
-
-That takes minutes, so it runs with ``EATOOL_STRESS=1`` only, for ``EATOOL_STRESS_SECONDS``
-(300) each.
+has no such moment; what the relay makes of the same cuts is in ``publishing/test_solace_cuts.py``.
 """
 
 from __future__ import annotations
 
-import os
-import subprocess
-import sys
 import threading
 import time
-from collections.abc import Iterator
-from contextlib import ExitStack
 from types import ModuleType
 from typing import Any
 
 import pytest
 from tests.dev.smf.conftest import address_of
 from tests.plugins.solace import MakeSolace
+from tests.plugins.stress import SECONDS, contention, stress
 
 from eatool.dev.smf import Faults, SmfBroker
 
-SECONDS = float(os.environ.get("EATOOL_STRESS_SECONDS", "300"))
+__all__ = ["contention"]
+
 THREADS = 4
 EACH = 60
 ATTEMPTS = 5
 
-stress = pytest.mark.skipif(
-    os.environ.get("EATOOL_STRESS") != "1",
-    reason="NOT RUN: takes minutes; set EATOOL_STRESS=1",
-)
 pytestmark = [stress, pytest.mark.timeout(2 * SECONDS + 60)]
-
-
-@pytest.fixture
-def contention() -> Iterator[None]:
-    """Work for every core: the moment is short, and a thread has to be interrupted in it."""
-    with ExitStack() as stack:
-        for _ in range(os.cpu_count() or 1):
-            busy = stack.enter_context(subprocess.Popen([sys.executable, "-c", "while True: pass"]))
-            stack.callback(busy.kill)
-        yield
 
 
 def publish_over_a_cut(

@@ -3,7 +3,8 @@
 Both sides send the same messages, at the same window, to the same broker process, in alternating
 rounds. The relay reads them from a SQLite log, encodes, keeps order per stream and writes
 checkpoints; the raw side has them encoded and in memory. Every round is checked: nothing lost,
-nothing repeated, nothing out of order, otherwise the exit code is 1.
+nothing repeated, nothing out of order, otherwise the exit code is 1. With ``--soak`` the relay
+alone sends very many, and its memory must not grow any more in the second half.
 """
 
 from __future__ import annotations
@@ -27,7 +28,7 @@ from rich.table import Table
 
 from benchmarks.relay.peers import Cpu, Peer, Round
 from benchmarks.relay.sides import encoder, relay
-from benchmarks.relay.soak import soak
+from benchmarks.relay.soak import LIMIT, growth, soak
 from benchmarks.store.conditions import machine
 from eatool.publishing.port import Message
 from eatool.store.port import Append, NewEvent
@@ -59,7 +60,7 @@ def main(
     soaked: int | None,
     output: str,
 ) -> None:
-    """Measure, check, print; exit code 1 when an event was lost or out of order."""
+    """Measure, check, print; exit code 1 when an event was lost or out of order, or memory grew."""
     results = {}
     for name in [adapter] if adapter else ADAPTERS:
         peer_class, usual, short, full = ADAPTERS[name]
@@ -74,6 +75,8 @@ def main(
             _show(results[name])
     if output == "json":
         sys.stdout.buffer.write(orjson.dumps(results, option=orjson.OPT_INDENT_2) + b"\n")
+    grew = any(result.get("growth", 0) > LIMIT for result in results.values())
+    sys.exit(1 if grew else 0)
 
 
 def _compare(
@@ -98,7 +101,8 @@ def _compare(
     }
     try:
         if not rounds:
-            return result | {"memory": asyncio.run(soak(url, peer, events, window))}
+            sizes = asyncio.run(soak(url, peer, events, window))
+            return result | {"memory": sizes, "growth": growth(sizes)}
         messages = _encoded(url)
         gc.collect()
         gc.freeze()  # the prepared messages are nobody's cost: keep both sides from walking them
@@ -152,6 +156,8 @@ def _show(result: dict[str, Any]) -> None:
         for events, size in result["memory"]:
             table.add_row(f"{events:,}", f"{size / 2**20:.1f}")
         console.print(table)
+        told = f"{result['growth'] / 2**20:.1f} MiB (limit {LIMIT / 2**20:.0f})"
+        console.print(f"growth in the second half: {told}, 0 lost, 0 reordered")
         return
     table = Table(title=title)
     for heading in ("side", "median acked/s", "lowest", "highest", "CPU us/event", "broker's"):

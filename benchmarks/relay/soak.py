@@ -10,6 +10,8 @@ from benchmarks.relay.peers import Peer
 from benchmarks.relay.sides import relay
 
 _SAMPLES = 20
+#: Bytes by which the second half may grow: of 100,000 events of 1 KB, what 8 of 100 would leave.
+LIMIT = 8 * 2**20
 _PAGE = os.sysconf("SC_PAGE_SIZE")
 
 
@@ -24,6 +26,12 @@ async def soak(url: str, peer: Peer, events: int, window: int) -> list[tuple[int
     await relay(url, peer.factory(), "soak", events=events, window=window, progress=published)
     await asyncio.to_thread(peer.collect, events)
     return sizes
+
+
+def growth(sizes: list[tuple[int, int]]) -> int:
+    """Bytes between the middle, when everything is warm, and the largest size after it."""
+    later = [size for _, size in sizes[len(sizes) // 2 :]]
+    return max(later) - later[0]
 
 
 def _resident() -> int:

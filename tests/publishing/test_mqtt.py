@@ -18,6 +18,7 @@ from tests.publishing.support import (
     assert_complete_and_ordered,
     event,
     make_relay,
+    resident,
     running,
     stream,
     until,
@@ -28,6 +29,7 @@ from eatool.publishing.checkpoints_memory import MemoryCheckpoints
 from eatool.publishing.mqtt import MqttPublisher
 from eatool.publishing.mqtt_options import (
     MqttOptions,
+    QoS,
     Version,
 )
 from eatool.publishing.mqtt_reasons import fault_of_session, refusal
@@ -280,3 +282,21 @@ async def test_nothing_is_retained_unless_asked_for(mosquitto: Mosquitto) -> Non
     await until(lambda: bool(subscriber.messages))
     subscriber.close()
     assert [seen.topic for seen in subscriber.messages] == ["eatool/live"]
+
+
+@pytest.mark.parametrize("qos", [1, 2])
+async def test_memory_stays_flat(mosquitto: Mosquitto, qos: QoS) -> None:
+    """20,000 messages of 2 KB leave less than half of their size behind."""
+    publisher = MqttPublisher(MqttOptions("127.0.0.1", mosquitto.port, qos=qos))
+    await publisher.connect()
+
+    async def publish_many(count: int) -> None:
+        for start in range(0, count, 500):
+            numbers = range(start, start + 500)
+            await asyncio.gather(*(publisher.publish(message(b"%2000d" % n)) for n in numbers))
+
+    await publish_many(3000)
+    before = resident()
+    await publish_many(20_000)
+    assert resident() - before < 20_000_000
+    await publisher.close()

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-import gc
 import random
-import resource
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -19,6 +17,7 @@ from tests.publishing.support import (
     Writer,
     assert_complete_and_ordered,
     make_relay,
+    resident,
     running,
     stream,
     until,
@@ -232,10 +231,3 @@ async def test_memory_stays_flat(make_solace: MakeSolace) -> None:
         before = resident()
         await publish(publisher, 20_000)
         assert resident() - before < 20_000_000
-
-
-def resident() -> int:
-    """Bytes of memory that the process occupies."""
-    gc.collect()
-    pages = int(Path("/proc/self/statm").read_text().split()[1])
-    return pages * resource.getpagesize()

@@ -13,7 +13,7 @@ from cryptography import x509
 from tests.operator.conftest import Subscribe
 from tests.operator.operators import Operator, running, until
 from tests.operator.platform_site import PlatformSite
-from tests.operator.site import SERVER, Site
+from tests.operator.site import APPLICATION, SERVER, Site
 from tests.plugins.certificates import Certificates
 from tests.plugins.mosquitto import BrokerFactory, Mosquitto
 from tests.publishing.subscriber import Subscriber
@@ -107,6 +107,32 @@ def test_one_broker_fails_and_comes_back_while_the_other_flows(
     assert platform.row("one")["REASON"] == "Publishing"
     assert operator.metric("eatool_broker_connected", broker="one") == 1
     assert operator.metric("eatool_broker_reconnects_total", broker="one") >= 1
+
+
+def test_one_correlation_id_leads_through_the_log(
+    operator: Operator, site: Site, platform: PlatformSite, make_mosquitto: BrokerFactory
+) -> None:
+    def messages(kind: str, name: str) -> set[str]:
+        correlation = site.get(kind, name)["status"]["correlationId"]
+        return {
+            line["message"]
+            for line in operator.records()
+            if line.get("correlation_id") == correlation
+        }
+
+    platform.broker("traced", started(make_mosquitto).port)
+    site.create("Application", "traced", {**APPLICATION, "capabilityId": "later"})
+    site.await_reason("Application", "traced", "ReferenceNotFound")
+    site.create("BusinessCapability", "later", {"name": "Later"})
+    site.await_ready("Application", "traced")
+    version = f"application/{site.namespace}/traced version 1 acknowledged"
+    until(lambda: version in messages("Application", "traced"), "it is published")
+    found = messages("Application", "traced")
+    looks = {"reconcile begins", "not accepted", "recorded", "reconcile ends"}
+    assert looks <= found
+    (append,) = found - looks - {version}
+    assert append.startswith(f"application/{site.namespace}/traced: 1 events up to position ")
+    assert not found & (messages("BusinessCapability", "later") - looks)
 
 
 def test_when_certificates_expire_is_measured(

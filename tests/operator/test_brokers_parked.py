@@ -66,6 +66,10 @@ def test_a_refused_entity_is_parked_shown_and_released_in_order(
     until(lambda: ("Warning", "StreamParked") in platform.events("choosy"), "it is announced")
     site.await_ready("Server", REFUSED)
 
+    (parking,) = (line for line in operator.records() if "parking" in line["message"])
+    recorded = site.get("Server", REFUSED)["status"]["correlationId"]
+    assert parking["correlation_id"] == recorded
+
     for region in ("a", "b", "c"):
         site.change("Server", REFUSED, region=region)
         site.await_ready("Server", REFUSED)

@@ -16,7 +16,7 @@ from eatool.domain.kinds import by_kind
 from eatool.domain.landscape import Request
 from eatool.registry.annotations import with_annotations
 from eatool.registry.change import Annotations, Change, Provenance, Source, Trust
-from eatool.registry.envelope import correlation_id, new_events
+from eatool.registry.envelope import correlation_of, new_events
 from eatool.registry.folding import LastEvent
 from eatool.store.port import NewEvent
 
@@ -88,18 +88,22 @@ def test_metadata_names_what_is_known_and_nothing_else() -> None:
     assert event.actor == "jane"
 
 
-def test_without_a_token_a_change_correlates_with_itself() -> None:
-    (event,) = envelope(change("Server", "db-1", generation=3))
-    assert event.correlation_id == event.causation_id
+def test_without_a_token_what_belongs_to_a_revision_correlates() -> None:
+    third, fourth = (change("Server", "db-1", generation=generation) for generation in (3, 4))
+    (event,) = envelope(third)
+    assert event.correlation_id == correlation_of(None, third.uid, 3)
+    assert envelope(fourth)[0].correlation_id != event.correlation_id
 
 
 def test_a_token_becomes_a_uuid() -> None:
+    def of(token: str) -> UUID:
+        return correlation_of(token, "uid", 1)
+
     given = uuid4()
-    assert correlation_id(str(given)) == given
-    assert correlation_id(" release-42 ") == correlation_id("release-42")
-    assert isinstance(correlation_id("release-42"), UUID)
-    assert isinstance(correlation_id("half a character: \ud83d"), UUID)
-    assert correlation_id("  ") is None
+    assert of(str(given)) == given
+    assert of(" release-42 ") == of("release-42") == correlation_of("release-42", "other", 2)
+    assert isinstance(of("half a character: \ud83d"), UUID)
+    assert of("  ") == correlation_of(None, "uid", 1)
 
 
 def test_long_texts_are_cut_to_what_the_log_takes() -> None:

@@ -61,6 +61,14 @@ def test_our_records(out: Lines) -> None:
     }
 
 
+def test_a_record_of_the_standard_library_may_name_its_change_and_nothing_else(out: Lines) -> None:
+    extra = {"correlation_id": "c", "spec": SECRET}
+    logging.getLogger("eatool.somewhere").info("appended", extra=extra)
+    record = out.last()
+    assert record["correlation_id"] == "c"
+    assert SECRET not in str(record)
+
+
 def test_records_of_the_standard_library_look_the_same(out: Lines) -> None:
     logging.getLogger("somebody").warning("took %d tries", 3)
     assert {**out.last(), "timestamp": ""} == {

@@ -32,7 +32,9 @@ from eatool.kube.status import (
     timing_of,
 )
 from eatool.kube.workqueue import WorkQueue
+from eatool.registry.annotations import CORRELATION
 from eatool.registry.change import Change, Provenance, SeenNewer
+from eatool.registry.envelope import correlation_of
 from eatool.registry.outcome import (
     PhasedOutcome,
     Queued,
@@ -44,6 +46,7 @@ from eatool.registry.outcome import (
     WrittenToLegacy,
 )
 from eatool.registry.service import Entrance
+from eatool.telemetry.logs import bound
 from eatool.telemetry.metrics import ReconcileMetrics, ReconcileResult
 
 Body = dict[str, Any]
@@ -116,7 +119,8 @@ class Reconciler:
         """Reconcile one entity and see to its next look; never raises."""
         started = perf_counter()
         entity = ref.aggregate_type
-        with self._metrics.reconciling(entity):
+        with self._metrics.reconciling(entity), bound(**self._change_of(ref)):
+            _log.debug("reconcile begins", **_about(ref))
             try:
                 result = await self._reconcile(ref)
             except ApiConflict:
@@ -135,7 +139,18 @@ class Reconciler:
                 result = ReconcileResult.ERROR
             else:
                 self._mishaps.over(ref)
+            _log.debug("reconcile ends", result=result, **_about(ref))
         self._metrics.reconciled(entity, result, perf_counter() - started)
+
+    def _change_of(self, ref: EntityRef) -> dict[str, str]:
+        """What every log line about a change has."""
+        body = self._objects.get(ref)
+        if body is None:
+            return {}
+        metadata = body["metadata"]
+        token = _annotation(body, CORRELATION)
+        correlation = correlation_of(token, metadata["uid"], metadata["generation"])
+        return {"correlation_id": str(correlation)}
 
     async def _tell_fault(self, ref: EntityRef, error: Exception) -> None:
         """A traceback in the log, once, and a condition that leads to it; never raises."""
@@ -287,7 +302,6 @@ class Reconciler:
                 told = {
                     "events": [event.type for event in events],
                     "version": outcome.state.version,
-                    "correlation_id": str(events[-1].correlation_id),
                 }
                 _log.info("recorded", **_about(ref), **told)
             case WrittenToLegacy(row_version=version, pending=pending) if news:

@@ -9,6 +9,7 @@ first time in the wrong order; leases only keep work from being done twice.
 from __future__ import annotations
 
 import asyncio
+import logging
 import random
 import time
 from collections.abc import Callable, Collection
@@ -35,6 +36,8 @@ from eatool.publishing.quiet import Quiet
 from eatool.publishing.suspects import Suspects
 from eatool.publishing.throttle import Throttle
 from eatool.store.encoding import StoredEvent
+
+_log = logging.getLogger(__name__)
 
 #: One event may wait for its answer so many times longer than all of them, while others are
 #: answered: a slow broker with a full window is no dead one.
@@ -235,6 +238,12 @@ class Dispatcher:
             self._suspects.acknowledged(event.stream_id)
         self._breaker.success()
         self._finished(event)
+        if _log.isEnabledFor(logging.DEBUG):
+            _log.debug(
+                "%s version %d acknowledged",
+                event.stream_id, event.version,
+                extra={"correlation_id": str(event.correlation_id)},
+            )  # fmt: skip
         self._observer.published(
             event, time.time() - event.recorded_at.timestamp(), self._clock() - flight.sent_at
         )

@@ -144,6 +144,7 @@ class ParkingLot:
         _log.warning(
             "%s: parking %s at position %d after %d attempts: %s",
             self._destination, event.stream_id, event.position, attempts, reason,
+            extra={"correlation_id": str(event.correlation_id)},
         )  # fmt: skip
         parked = self._streams[event.stream_id] = _Parked(row, held, settled=False)
         self._observer.parked(len(self._streams))

@@ -69,7 +69,7 @@ class Provenance:
         annotations: the same as the object itself says it; each counts for one change only
             (:mod:`eatool.registry.lifetimes`), and while it does, goes before what is given here.
         correlation: client's token that ties changes together; a UUID is kept, anything else is
-            hashed to one. ``None``: the change correlates with itself only.
+            hashed to one. ``None``: ``uid`` and ``generation`` tie together what belongs to it.
         traceparent: W3C trace context.
         occurred_at: when the API server took the write, if known.
 

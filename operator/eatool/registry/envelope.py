@@ -40,7 +40,7 @@ def new_events(
     data = [event.to_data() for event in events]
     operation = f"{events[0].versioned_type()}:{_digest(data)}"
     command = command_id(change.uid, generation, operation, state.version)
-    correlation = correlation_id(change.provenance.correlation) or command
+    correlation = correlation_of(change.provenance.correlation, change.uid, generation)
     counting = what_counts(change.provenance, state, last)
     metadata = _metadata(change, counting, generation, last)
     return tuple(
@@ -64,11 +64,15 @@ def generation_of(change: Change, last: LastEvent | None) -> int:
     return last.generation + 1 if last is not None and last.uid == change.uid else 1
 
 
-def correlation_id(token: str | None) -> UUID | None:
-    """A client's token as a UUID; one that is not a UUID is hashed to one (uuid5)."""
+def correlation_of(token: str | None, uid: str, generation: int) -> UUID:
+    """What ties together all that belongs to a change, known before anything is decided.
+
+    A client's token as a UUID; one that is not a UUID is hashed to one (uuid5). Without a token it
+    stands for this revision of the object.
+    """
     token = (token or "").strip()[:TOKEN_LENGTH]
     if not token:
-        return None
+        return uuid5(ID_NAMESPACE, f"{uid}/{generation}")
     try:
         return UUID(token)
     except ValueError:

@@ -7,6 +7,7 @@ from the stream, so a repeated, late or coalesced trigger records nothing twice.
 from __future__ import annotations
 
 import asyncio
+import logging
 import random
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Sequence
@@ -50,6 +51,8 @@ from eatool.store.port import (
     StoreUnavailable,
     UnknownEventVersion,
 )
+
+_log = logging.getLogger(__name__)
 
 _T = TypeVar("_T")
 
@@ -242,6 +245,11 @@ class Registry:
             complaint = FieldError("metadata.annotations", code, f"cannot be recorded: {error}")
             return Refused(folded.state, folded.last, (complaint,))
         newest = appended.events[-1]
+        _log.debug(
+            "%s: %d events up to position %d",
+            change.ref, len(appended.events), newest.position,
+            extra={"correlation_id": str(newest.correlation_id)},
+        )  # fmt: skip
         deleted = accepted.constraints.no_referrers
         state = EntityState(
             change.ref, newest.version, None if deleted else accepted.events[-1].entity

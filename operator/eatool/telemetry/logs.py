@@ -75,7 +75,12 @@ def configure(level: Level = "info", fmt: Format = "json", *, stream: TextIO | N
     handler = logging.StreamHandler(stream or sys.stderr)
     handler.setFormatter(
         structlog.stdlib.ProcessorFormatter(
-            foreign_pre_chain=[*shared, _object_of_kopf, _without_data_of_kopf],
+            foreign_pre_chain=[
+                *shared,
+                structlog.stdlib.ExtraAdder(allow=("correlation_id",)),
+                _object_of_kopf,
+                _without_data_of_kopf,
+            ],
             processors=[
                 structlog.stdlib.ProcessorFormatter.remove_processors_meta,
                 _without_credentials,

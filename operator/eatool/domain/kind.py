@@ -1,7 +1,8 @@
 """The declaration of a kind. Everything else derives from it.
 
 CRD, JSON codec, tables, topics and metric labels read :class:`EntityKind`; nothing outside
-``domain/kinds/`` names a particular kind. A tenth kind is one more file there.
+``domain/kinds/`` names a particular kind. A tenth kind is one more file there, and a revision that
+creates its read table.
 """
 
 from __future__ import annotations

@@ -156,10 +156,9 @@ class MqttPublisher:
 
     def _make_client(self) -> Client:
         options = self._options
-        suffix = "" if options.exact_client_id else f"-{uuid4().hex[:12]}"
         client = Client(
             CallbackAPIVersion.VERSION2,
-            client_id=options.client_id + suffix,
+            client_id=f"{options.client_id}-{uuid4().hex[:12]}",
             clean_session=None if self._v5 else True,
             protocol=MQTTProtocolVersion.MQTTv5 if self._v5 else MQTTProtocolVersion.MQTTv311,
             reconnect_on_failure=False,

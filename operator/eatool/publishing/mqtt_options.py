@@ -17,8 +17,7 @@ class MqttOptions:
 
     Attributes:
         client_id: a prefix; every connection adds its own suffix, because a broker throws out
-            the older of two sessions with one id, and several relays share a destination. Set
-            ``exact_client_id`` where access rules need the id as written, with one relay.
+            the older of two sessions with one id, and several relays share a destination.
         qos: 1 waits for PUBACK, 2 for PUBCOMP; 0 is "handed to the socket", which loses
             messages when the connection breaks.
         retain: let the broker keep the newest message of each topic for new subscribers.
@@ -35,7 +34,6 @@ class MqttOptions:
     password: str | None = field(default=None, repr=False)
     tls: TlsOptions | None = None
     client_id: str = "eatool"
-    exact_client_id: bool = False
     qos: QoS = 1
     keepalive: int = 15
     retain: bool = False

@@ -17,6 +17,7 @@ from eatool.rollout.ignoring import Rule
 from eatool.rollout.parity import Verifier
 from eatool.rollout.phases import Phase
 from eatool.rollout.repair import Repair
+from eatool.rollout.sweep import compare_chunk
 from eatool.store.clock import utc_now
 
 ORGANIZATION = KIND.aggregate_type
@@ -179,6 +180,39 @@ async def test_a_corrupted_projection_row_is_found_and_rewritten(one: Site, phas
     found = one.findings.get(ORGANIZATION, "g")
     assert found is not None
     assert found.fields == (EXISTENCE,)
+
+
+SWAP = (
+    "UPDATE read_organizations SET name = CASE id WHEN 'a' THEN 'B' ELSE 'A' END "
+    "WHERE id IN ('a', 'b')"
+)
+
+
+@pytest.mark.parametrize(
+    ("change", "found"),
+    [
+        (SWAP, {"a", "b"}),
+        ("UPDATE read_organizations SET id = 'other' WHERE id = 'd'", {"d", "other"}),
+    ],
+    ids=["swapped", "re-keyed"],
+)
+async def test_changes_within_a_chunk_do_not_cancel_out(
+    one: Site, change: str, found: set[str]
+) -> None:
+    await one.enter(Phase.PROJECTION_ONLY)
+    for name in "abd":
+        await one.registry.apply(one.change(name, name=name.upper()))
+    await one.settle()
+    one.write(change)
+    with snapshot(one.store.engine) as connection:
+        chunk = compare_chunk(connection, KIND, "default", None, 1_000)
+    assert set(chunk.suspects) == found
+    await one.sweeper.whole(ORGANIZATION)
+    while await one.verifier.once():
+        pass
+    figures = one.findings.of(ORGANIZATION, epoch=3)
+    assert (figures.confirmed, figures.mismatches, figures.errors) == (len(found), 0, 0)
+    assert one.legacy_side() == one.read_side() == one.log_side()
 
 
 async def test_a_difference_counts_in_a_second_look_at_unchanged_versions_only(one: Site) -> None:

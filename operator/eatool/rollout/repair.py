@@ -119,7 +119,8 @@ class Repair:
             return Repaired(Mended.REFUSED, compared.errors)
         ref = kind.ref(self._namespace, compared.id)
         folded = await asyncio.to_thread(self._fold, ref)
-        if folded.last is None and not written:
+        row = compared.legacy is not None or bool(compared.errors)
+        if row and folded.last is None and not written:
             return Repaired(Mended.REFUSED, compared.errors or (_UNRECORDED,))
         spec = cast("EntitySpec | None", folded.state.spec)
         if compared.errors or compared.legacy != spec:

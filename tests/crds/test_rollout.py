@@ -212,6 +212,7 @@ def test_what_kubectl_get_esr_prints(rollouts: Rollouts, run: Kubectl) -> None:
                 "trigger": "Auto",
                 "actor": "system",
                 "reason": "nothing was asked for",
+                "evidence": [{"name": "parity", "result": "Pass", "value": "0"}],
                 "startedAt": _AT,
                 "finishedAt": _AT,
                 "eventPosition": 7,

@@ -95,6 +95,7 @@ def test_from_legacy_to_projection_only_as_the_criteria_decide(
     assert rollouts.row("Server")["EPOCH"] == "2"
     assert status["history"][0]["result"] == "Promoted"
     assert status["history"][0]["trigger"] == "Auto"
+    assert status["history"][0]["actor"] == "system"
     until(lambda: log.types(site.ref("Server", "first")), "what only the table had is recorded")
     site.create("Server", "second", {**SERVER, "hostname": "db-2.example"})
     site.await_ready("Server", "second")
@@ -105,6 +106,10 @@ def test_from_legacy_to_projection_only_as_the_criteria_decide(
     assert (row["STATE"], row["CRITERIA"], row["PARITY"]) == ("Soaking", "2/2", "0 at 100%")
     assert row["SOAK"].endswith("of 2s")
     status = rollouts.await_status("Server", phase="ProjectionOnly", state="Complete")
+    assert status["history"][0]["evidence"] == [
+        {"name": "parity", "result": "Pass", "value": "0"},
+        {"name": "coverage", "result": "Pass", "value": "1"},
+    ]
     assert rollouts.condition("Server")["status"] == "True"
     assert rollouts.condition("Server", "RollbackSafe")["status"] == "True"
 
@@ -167,12 +172,13 @@ def test_a_gate_waits_for_a_person_and_the_name_is_kept(
 
     site.change("Server", "first", criticality="critical")
     site.await_ready("Server", "first")
-    rollouts.change("Server", targetPhase="ProjectionOnly")
+    lower = '{"spec": {"targetPhase": "ProjectionOnly"}}'
+    rollouts.kubectl("patch", "esr", "server", "--type=merge", "-p", lower)
     status = rollouts.await_status("Server", phase="ProjectionOnly", state="Complete")
-    assert (status["history"][0]["result"], status["history"][0]["trigger"]) == (
-        "RolledBack",
-        "Spec",
-    )
+    newest = status["history"][0]
+    assert (newest["result"], newest["trigger"]) == ("RolledBack", "Spec")
+    assert newest["actor"] == "kubectl-patch"
+    assert [each["name"] for each in newest["evidence"]] == ["parity"]
 
 
 def test_killed_in_the_middle_of_a_transition_it_goes_on(

@@ -59,6 +59,7 @@ class World:
     watched: dict[str, Outcome] = field(default_factory=dict)
     others: dict[str, Standing] = field(default_factory=dict)
     approvals: list[Approval] = field(default_factory=list)
+    author: str = "unknown"
     undrained: str | None = None
     legacy_table: bool = False
     #: Whether replicas by name answer at once, never, or are dead.
@@ -80,6 +81,7 @@ class World:
             criteria=self._results(found.criteria if found else (), self.outcomes),
             rollback_criteria=self._results(guard.criteria, self.watched),
             approvals=self.approvals,
+            author=self.author,
             undrained=self.undrained,
             legacy_table=self.legacy_table,
         )

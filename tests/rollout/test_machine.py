@@ -390,6 +390,18 @@ def test_a_lowered_target_goes_back_step_by_step() -> None:
     assert world.trigger is Trigger.SPEC
 
 
+def test_history_tells_who_lowered_the_target_and_on_what_figures() -> None:
+    world = in_async()
+    world.author = "jane@example.org"
+    world.watched["parity"] = Outcome.INCONCLUSIVE
+    world.declare(target_phase=Phase.PROJECTION_ONLY)
+    newest = world.rounds(3, seconds=1).status.history[0]
+    assert (newest.trigger, newest.actor) == (Trigger.SPEC, "jane@example.org")
+    assert newest.reason == "spec.targetPhase was lowered to ProjectionOnly"
+    (found,) = newest.evidence
+    assert (found.name, found.result, found.value) == ("parity", Outcome.INCONCLUSIVE, "0")
+
+
 def test_a_target_raised_again_stops_the_way_back() -> None:
     world = in_async()
     world.declare(target_phase=Phase.PROJECTION_ONLY)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import datetime
 from typing import Any
 from uuid import uuid5
@@ -43,7 +44,7 @@ def ended(
     cause = prepared.cause
     if aborted is not None:
         result = TransitionResult.ABORTED
-        cause = Cause(cause.trigger, aborted, cause.actor, cause.ticket)
+        cause = replace(cause, reason=aborted)
     elif prepared.to.number > standing.phase.number:
         result = TransitionResult.PROMOTED
     else:

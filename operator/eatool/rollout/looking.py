@@ -32,6 +32,7 @@ class Seen:
         criteria, rollback_criteria: results for :func:`eatool.rollout.effective.step` and
             :func:`eatool.rollout.effective.guard` of the phase.
         approvals: from everywhere: spec, API, annotations.
+        author: who changed the spec last, as far as is known.
         undrained: what of the old phase must be finished before the next may begin, in words
             (``12 commands are queued``); ``None`` when nothing is left.
         legacy_table: whether a retired table is still there.
@@ -46,6 +47,7 @@ class Seen:
     criteria: Sequence[Result] = ()
     rollback_criteria: Sequence[Result] = ()
     approvals: Sequence[Approval] = ()
+    author: str = "unknown"
     undrained: str | None = None
     legacy_table: bool = False
 

@@ -62,7 +62,7 @@ def _act(spec: EventSourcingRolloutSpec, round_: Round, seen: Seen) -> _Verdict:
         return _retired(spec, seen)
     if spec.paused:
         return "Paused", "no transition starts while spec.paused is true", None
-    if (cause := _way_back(spec, round_, phase)) is not None and phase.previous is not None:
+    if (cause := _way_back(spec, round_, seen)) is not None and phase.previous is not None:
         message = f"back to {phase.previous}: {cause.reason}"
         return "RollingBack", message, Prepare(phase.previous, cause)
     if target is phase:
@@ -70,14 +70,16 @@ def _act(spec: EventSourcingRolloutSpec, round_: Round, seen: Seen) -> _Verdict:
     return _waiting(round_, seen)
 
 
-def _way_back(spec: EventSourcingRolloutSpec, round_: Round, phase: Phase) -> Cause | None:
+def _way_back(spec: EventSourcingRolloutSpec, round_: Round, seen: Seen) -> Cause | None:
     """Why the kind has to go one phase back, if it has to."""
-    if spec.target_phase.number < phase.number:
-        return Cause(Trigger.SPEC, f"spec.targetPhase was lowered to {spec.target_phase}")
+    evidence = _evidence(round_.rollback_criteria)
+    if spec.target_phase.number < seen.standing.phase.number:
+        reason = f"spec.targetPhase was lowered to {spec.target_phase}"
+        return Cause(Trigger.SPEC, reason, seen.author, evidence=evidence)
     failure = _tripped(round_)
     if failure is None or round_.cooling_until is not None:
         return None
-    return Cause(Trigger.FAILURE, failure, evidence=_evidence(round_.rollback_criteria))
+    return Cause(Trigger.FAILURE, failure, evidence=evidence)
 
 
 def _tripped(round_: Round) -> str | None:

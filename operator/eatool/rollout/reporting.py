@@ -12,6 +12,7 @@ from eatool.rollout.ledger import HISTORY_LIMIT, TransitionRecord
 from eatool.rollout.looking import Round, Seen, transition_id
 from eatool.rollout.phases import Phase
 from eatool.rollout.status import (
+    EvidenceStatus,
     HistoryEntry,
     RollbackStatus,
     RolloutStatus,
@@ -121,6 +122,10 @@ def _entry(record: TransitionRecord) -> HistoryEntry:
         actor=cause.actor,
         reason=cause.reason,
         ticket=cause.ticket,
+        evidence=tuple(
+            EvidenceStatus(name=each["name"], result=each["result"], value=each.get("value"))
+            for each in cause.evidence
+        ),
         started_at=record.started_at,
         finished_at=record.finished_at,
         event_position=record.position,

@@ -82,6 +82,14 @@ class RollbackStatus(SpecObject):
     )
 
 
+class EvidenceStatus(SpecObject):
+    """A criterion as it was when a transition began."""
+
+    name: str = Field(description="As in the spec then.")
+    result: Outcome = Field(description="What it said.")
+    value: str | None = Field(None, description="The figure; absent when there was none.")
+
+
 class HistoryEntry(SpecObject):
     """A transition that ended."""
 
@@ -90,9 +98,12 @@ class HistoryEntry(SpecObject):
     to: Phase = Field(description="The phase it led to.")
     result: TransitionResult = Field(description="How it ended.")
     trigger: Trigger = Field(description="What set it off.")
-    actor: str = Field(description="Who; system = the operator by itself.")
+    actor: str = Field(description="Who, as far as is known; system = the operator by itself.")
     reason: str = Field(description="Why.")
     ticket: str | None = Field(None, description="As given with the approval.")
+    evidence: tuple[EvidenceStatus, ...] = Field(
+        (), description="Criteria as they were; the event has them in full."
+    )
     started_at: datetime = Field(description="When replicas were told.")
     finished_at: datetime = Field(description="When it ended.")
     event_position: int | None = Field(None, description="Of its event in the log.")

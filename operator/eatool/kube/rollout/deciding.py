@@ -14,6 +14,7 @@ from sqlalchemy import Engine
 
 from eatool.domain.kind import EntityKind
 from eatool.kube.platform.parsing import spec_of
+from eatool.kube.provenance import provenance_of
 from eatool.kube.rollout.approvals import approvals_of
 from eatool.kube.rollout.measured import judged_of
 from eatool.kube.rollout.wording import Body, refused_status, status_of
@@ -161,6 +162,7 @@ class Decider:
             criteria=evaluate(step.criteria if step else (), name, process.samples, prometheus),
             rollback_criteria=evaluate(guard.criteria, name, process.samples, prometheus),
             approvals=approvals_of(spec, body, stamped=self._stamped),
+            author=provenance_of(body, stamped=self._stamped).actor,
             undrained=self._undrained(standing),
             legacy_table=retired and bool(self._retirement.remains(kind)),
         )

@@ -19,10 +19,12 @@ from eatool.domain.kinds import REGISTRY_EVENTS
 from eatool.publishing.cloudevents import CloudEventsEncoder, ContentMode
 from eatool.publishing.topics import TopicTemplate
 from eatool.rollout.criteria import Outcome
+from eatool.rollout.dropping import TABLE_DROPPED, table_dropped
 from eatool.rollout.ledger import PHASE_CHANGED, Cause, Trigger
 from eatool.rollout.ledger_sql import SqlLedger
 from eatool.rollout.phases import Phase
 from eatool.rollout.status import CriterionStatus, GateStatus
+from eatool.store.port import Append
 from eatool.store.sql.engine import open_engine
 from eatool.store.sql.log import SqlEventStore
 
@@ -97,6 +99,23 @@ def test_the_channel_is_the_topic_of_the_relay(store: SqlEventStore) -> None:
     topic = CloudEventsEncoder(TopicTemplate(env="prod"))(store.read_stored()[0]).topic
     address: str = channel["address"]
     assert address.format(event_type="RolloutPhaseChanged", entity_id="server") == topic
+
+
+@pytest.mark.parametrize("mode", ContentMode)
+def test_the_drop_of_a_table_is_as_described(
+    store: SqlEventStore, contract: Contract, mode: ContentMode
+) -> None:
+    standing = SqlLedger(store).standings()["server"]
+    dropped = table_dropped(standing, "servers_retired_20270201", "jane", standing.since)
+    store.append(Append("rollout/-/server", 3, (dropped,), fence=standing.fence))
+    described = document(read_schemas(), modes=[mode])
+    message = CloudEventsEncoder(TopicTemplate(env="prod"), mode)(store.read_stored()[-1])
+    payload = orjson.loads(message.payload)
+    name = f"{TABLE_DROPPED}.{mode.value}"
+    assert consumer_complaints(described, f"messages/{name}/payload", payload) == []
+    data = payload if mode is ContentMode.BINARY else payload["data"]
+    assert contract.complaints(TABLE_DROPPED, data) == []
+    assert contract.complaints(TABLE_DROPPED, {**data, "epoch": 0}) != []
 
 
 def test_all_that_a_step_tells_is_described() -> None:

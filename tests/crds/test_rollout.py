@@ -203,6 +203,7 @@ def test_what_kubectl_get_esr_prints(rollouts: Rollouts, run: Kubectl) -> None:
             {"name": "promote", "type": "Manual", "state": "Waiting", "message": "an approval"}
         ],
         "rollback": {"possible": True, "reason": "the legacy table decides", "demotions": 0},
+        "retiredTable": "servers_retired_20270201",
         "history": [
             {
                 "epoch": 2,

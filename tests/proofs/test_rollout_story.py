@@ -285,7 +285,7 @@ async def _retires(story: Story, mine: Operator) -> None:
     retired = f"{KIND.table}_retired_{mine.standing.since:%Y%m%d}"
     await until(lambda: retired in story.sides.tables(), "the table is renamed")
     assert KIND.table not in story.sides.tables()
-    mine.rollout.edit(Phase.RETIRED, retire={"approveDrop": True})
+    mine.rollout.edit(Phase.RETIRED, retire={"approveDrop": retired})
     await until(lambda: "is kept until 2" in mine.rollout.status["message"], "it is kept for days")
     assert retired in story.sides.tables()
     with pytest.raises(DBAPIError):

@@ -61,7 +61,7 @@ class World:
     approvals: list[Approval] = field(default_factory=list)
     author: str = "unknown"
     undrained: str | None = None
-    legacy_table: bool = False
+    retired_table: str | None = None
     #: Whether replicas by name answer at once, never, or are dead.
     replicas: dict[str, str] = field(default_factory=lambda: {"pod-1": "answers"})
 
@@ -83,7 +83,7 @@ class World:
             approvals=self.approvals,
             author=self.author,
             undrained=self.undrained,
-            legacy_table=self.legacy_table,
+            retired_table=self.retired_table if self.phase is Phase.RETIRED else None,
         )
 
     def _replica(self, name: str, how: str) -> Replica:
@@ -143,8 +143,9 @@ class World:
                 assert self.preparation.epoch == epoch
                 self._end(TransitionResult.ABORTED)
                 self.preparation = None
-            case DropLegacyTable():
-                self.legacy_table = False
+            case DropLegacyTable(table):
+                assert table == self.retired_table
+                self.retired_table = None
             case None:
                 pass
 

@@ -13,6 +13,8 @@ from eatool.rollout.ledger import TransitionResult, Trigger
 from eatool.rollout.machine import Decision
 from eatool.rollout.phases import Phase
 
+RETIRED_TABLE = "applications_retired_20260302"
+
 
 def soaking(hours: int = 1, **more: Any) -> World:
     """In DualWrite, on the way to ProjectionOnly after a soak."""
@@ -433,7 +435,9 @@ def test_waiting_for_people_is_no_stall() -> None:
 def test_retiring_takes_an_approval_and_dropping_another() -> None:
     transition = {"to": "Retired", "criteria": [PARITY], "soakTime": "0s", "autoPromote": True}
     world = World(
-        spec("Retired", transitions=[transition]), phase=Phase.ASYNC_COMMANDS, legacy_table=True
+        spec("Retired", transitions=[transition]),
+        phase=Phase.ASYNC_COMMANDS,
+        retired_table=RETIRED_TABLE,
     )
     assert world.rounds(3, minutes=1).status.state == "AwaitingApproval"
     world.approve("promote")
@@ -441,11 +445,33 @@ def test_retiring_takes_an_approval_and_dropping_another() -> None:
     assert world.phase is Phase.RETIRED
     kept = world.round(days=30)
     assert (kept.status.state, kept.action) == ("Complete", None)
+    assert kept.status.retired_table == RETIRED_TABLE
+    assert f"kept as {RETIRED_TABLE} until spec.retire.approveDrop" in kept.status.message
     assert condition(kept, "RollbackSafe") == ("False", "NoWayBack")
-    world.spec = spec("Retired", retire={"approveDrop": True, "keepDays": 60})
-    assert "is kept until 2026-05-01" in world.round(days=1).status.message
-    assert isinstance(world.round(days=30).action, DropLegacyTable)
-    assert "is gone" in world.round().status.message
+    assert condition(kept, "DropApproved") == ("False", "Waiting")
+    world.spec = spec("Retired", retire={"approveDrop": RETIRED_TABLE, "keepDays": 60})
+    approved = world.round(days=1)
+    assert "is kept until 2026-05-01" in approved.status.message
+    assert condition(approved, "DropApproved") == ("True", "Approved")
+    world.author = "jane@example.org"
+    assert world.round(days=30).action == DropLegacyTable(RETIRED_TABLE, "jane@example.org")
+    gone = world.round()
+    assert "is gone" in gone.status.message
+    assert gone.status.retired_table is None
+    assert condition(gone, "DropApproved") is None
+    assert condition(gone, "Ready") == ("True", "Complete")
+
+
+def test_a_word_for_another_table_drops_nothing() -> None:
+    early = World(spec("DualWrite", retire={"approveDrop": "applications"}), phase=Phase.DUAL_WRITE)
+    assert condition(early.round(), "DropApproved") == ("False", "NothingRetired")
+    early.phase, early.retired_table = Phase.RETIRED, RETIRED_TABLE
+    early.declare(target_phase=Phase.RETIRED)
+    refused = early.rounds(3, days=100)
+    assert refused.action is None
+    assert condition(refused, "DropApproved") == ("False", "NamesAnotherTable")
+    assert condition(refused, "Stalled") == ("True", "NamesAnotherTable")
+    assert RETIRED_TABLE in refused.status.message
 
 
 def test_there_is_no_way_back_from_retired() -> None:

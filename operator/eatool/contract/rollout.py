@@ -12,6 +12,7 @@ from typing import Any, Final
 from eatool.contract.events import DIALECT, reference
 from eatool.domain.events import JsonObject
 from eatool.rollout.criteria import Outcome
+from eatool.rollout.dropping import TABLE_DROPPED
 from eatool.rollout.ledger import PHASE_CHANGED, Trigger
 from eatool.rollout.phases import Phase
 
@@ -25,7 +26,11 @@ _PHASES: Final = [phase.value for phase in Phase]
 
 def rollout_schemas() -> dict[str, JsonObject]:
     """Schemas by name: of ``data`` by versioned type, and :data:`METADATA`."""
-    return {PHASE_CHANGED: _phase_changed(), METADATA: _metadata()}
+    return {
+        PHASE_CHANGED: _phase_changed(),
+        TABLE_DROPPED: _table_dropped(),
+        METADATA: _metadata(),
+    }
 
 
 def _phase_changed() -> JsonObject:
@@ -73,10 +78,30 @@ def _phase_changed() -> JsonObject:
         ),
         "metadata": reference(METADATA),
     }
+    what = "A kind was put under rollout, or went from one phase to another."
+    return _event(PHASE_CHANGED, what, properties)
+
+
+def _table_dropped() -> JsonObject:
+    properties: dict[str, JsonObject] = {
+        "table": _text("What it was called since the kind retired."),
+        "epoch": {
+            "description": "Fencing epoch of the phase Retired.",
+            "type": "integer",
+            "minimum": 1,
+        },
+        "retired_at": {**_text("When the kind retired."), "format": "date-time"},
+        "reason": _text("Why, in a sentence; the actor of the event approved it."),
+        "metadata": reference(METADATA),
+    }
+    return _event(TABLE_DROPPED, "The legacy table of a retired kind was dropped.", properties)
+
+
+def _event(title: str, description: str, properties: dict[str, JsonObject]) -> JsonObject:
     return {
         "$schema": DIALECT,
-        "title": PHASE_CHANGED,
-        "description": "A kind was put under rollout, or went from one phase to another.",
+        "title": title,
+        "description": description,
         "type": "object",
         "required": list(properties),
         "additionalProperties": False,

@@ -33,7 +33,10 @@ class Abort:
 
 @dataclass(frozen=True, slots=True)
 class DropLegacyTable:
-    """Remove the retired table for good: its time is over and a person approved."""
+    """Remove the retired table for good: its time is over and a person, ``actor``, approved."""
+
+    table: str
+    actor: str
 
 
 #: An order to the ledger.

@@ -230,8 +230,10 @@ class RetireSpec(SpecObject):
     keep_days: Annotated[int, Strict(), Field(ge=1, le=3650)] | None = Field(
         None, description="Days that the renamed table is kept at least; default 14."
     )
-    approve_drop: Flag | None = Field(
-        None, description="Drop it when they are over; default false: it stays."
+    approve_drop: Annotated[str, Text(63, trim=False)] | None = Field(
+        None,
+        description="status.retiredTable: drop that table when they are over. Any other name drops "
+        "nothing.",
     )
 
 

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from dataclasses import replace
 from datetime import datetime
-from typing import Any
+from typing import Any, Final
 from uuid import uuid5
 
 import orjson
 from sqlalchemy import Row
 
+from eatool.domain.events import JsonObject
 from eatool.domain.identity import ID_NAMESPACE
 from eatool.rollout.ledger import (
     PHASE_CHANGED,
@@ -24,6 +25,9 @@ from eatool.rollout.ledger import (
 from eatool.rollout.phases import Phase
 from eatool.store.encoding import ACTOR_LIMIT
 from eatool.store.port import NewEvent
+
+#: Provenance of events that are about the registry itself.
+METADATA: Final[JsonObject] = {"source": "system", "trust": "declared", "schema_version": 1}
 
 
 def announced(standing: Standing, epoch: int) -> Preparation:
@@ -78,14 +82,14 @@ def phase_changed(record: TransitionRecord) -> NewEvent:
             "evidence": list(cause.evidence),
             "gates": list(cause.gates),
         },
-        metadata={"source": "system", "trust": "declared", "schema_version": 1},
-        actor=_readable(cause.actor)[:ACTOR_LIMIT],
+        metadata=METADATA,
+        actor=actor_of(cause.actor),
     )
 
 
-def _readable(actor: str) -> str:
-    """A step is not refused for somebody's name."""
-    return actor if actor.isprintable() else ascii(actor)[1:-1]
+def actor_of(name: str) -> str:
+    """As events have it: a step is not refused for somebody's name."""
+    return (name if name.isprintable() else ascii(name)[1:-1])[:ACTOR_LIMIT]
 
 
 def text(cause: Cause) -> str:

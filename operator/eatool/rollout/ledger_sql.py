@@ -26,7 +26,7 @@ from eatool.rollout.ledger import (
 from eatool.rollout.phases import Phase
 from eatool.rollout.tables import rollout, rollout_history, rollout_replica
 from eatool.store.clock import Clock
-from eatool.store.port import Append, Fence, RecordedEvent
+from eatool.store.port import Append, Fence, NewEvent, RecordedEvent
 from eatool.store.sql.database import Database
 from eatool.store.sql.log import SqlEventStore
 from eatool.store.sql.tables import event
@@ -75,12 +75,12 @@ class SqlLedger:
                     cause,
                 )
                 self._record(connection, record, Fence(fence_name(aggregate_type), 0, moves_to=1))
-            return self._locked(connection, aggregate_type)
+            return locked(connection, aggregate_type)
 
     def begin(self, aggregate_type: str, to: Phase, cause: Cause) -> Standing:
         """See the port."""
         with self._store.transaction() as connection:
-            standing = self._locked(connection, aggregate_type)
+            standing = locked(connection, aggregate_type)
             if standing.preparation is not None:
                 if standing.preparation.to is to:
                     return standing
@@ -99,12 +99,12 @@ class SqlLedger:
                     cause=rows.text(cause),
                 )
             )
-            return self._locked(connection, aggregate_type)
+            return locked(connection, aggregate_type)
 
     def commit(self, aggregate_type: str, epoch: int) -> Standing:
         """See the port."""
         with self._store.transaction() as connection:
-            standing = self._locked(connection, aggregate_type)
+            standing = locked(connection, aggregate_type)
             if standing.epoch == epoch and standing.preparation is None:
                 return standing
             prepared = rows.announced(standing, epoch)
@@ -118,12 +118,12 @@ class SqlLedger:
             # Last, because it locks the log until the end of the transaction.
             fence = Fence(fence_name(aggregate_type), standing.epoch, moves_to=epoch)
             self._record(connection, record, fence)
-            return self._locked(connection, aggregate_type)
+            return locked(connection, aggregate_type)
 
     def abort(self, aggregate_type: str, epoch: int, reason: str) -> Standing:
         """See the port."""
         with self._store.transaction() as connection:
-            standing = self._locked(connection, aggregate_type)
+            standing = locked(connection, aggregate_type)
             if standing.preparation is None and epoch != standing.epoch:
                 return standing
             prepared = rows.announced(standing, epoch)
@@ -136,7 +136,7 @@ class SqlLedger:
                 connection,
                 rows.ended(standing, prepared, self._database.now(connection), aborted=reason),
             )
-            return self._locked(connection, aggregate_type)
+            return locked(connection, aggregate_type)
 
     def heartbeat(self, replica: str, acknowledged: dict[str, int]) -> None:
         """See the port."""
@@ -197,26 +197,40 @@ class SqlLedger:
 
     # -- pieces of transactions --------------------------------------------------------------
 
-    @staticmethod
-    def _locked(connection: Connection, aggregate_type: str) -> Standing:
-        query = select(rollout).where(rollout.c.aggregate_type == aggregate_type)
-        row = connection.execute(query.with_for_update()).one_or_none()
-        if row is None:
-            raise NotUnderRollout(aggregate_type)
-        return rows.standing(row)
-
     def _record(self, connection: Connection, record: TransitionRecord, fence: Fence) -> None:
         """Append the event, which moves the fence, and remember the transition."""
-        stream_id = stream_of(record.aggregate_type)
-        # Nobody else appends to the stream: the row of the kind is locked.
-        version = connection.scalar(
-            select(func.max(event.c.version)).where(event.c.stream_id == stream_id)
+        recorded = append_step(
+            self._store, connection, record.aggregate_type, rows.phase_changed(record), fence
         )
-        appended = self._store.append_in(
-            connection,
-            Append(stream_id, version or 0, (rows.phase_changed(record),), fence=fence),
-        )
-        _remember(connection, record, appended.events[0])
+        _remember(connection, record, recorded)
+
+
+def locked(connection: Connection, aggregate_type: str) -> Standing:
+    """The standing of a kind, which nobody else can change until the transaction ends.
+
+    Raises :class:`~eatool.rollout.ledger.NotUnderRollout`.
+    """
+    query = select(rollout).where(rollout.c.aggregate_type == aggregate_type)
+    row = connection.execute(query.with_for_update()).one_or_none()
+    if row is None:
+        raise NotUnderRollout(aggregate_type)
+    return rows.standing(row)
+
+
+def append_step(
+    store: SqlEventStore,
+    connection: Connection,
+    aggregate_type: str,
+    step: NewEvent,
+    fence: Fence,
+) -> RecordedEvent:
+    """Append to the stream of a kind whose row is :func:`locked`: nobody else appends to it."""
+    stream_id = stream_of(aggregate_type)
+    version = connection.scalar(
+        select(func.max(event.c.version)).where(event.c.stream_id == stream_id)
+    )
+    appended = store.append_in(connection, Append(stream_id, version or 0, (step,), fence=fence))
+    return appended.events[0]
 
 
 _NOT_PREPARING: Final[JsonObject] = {"preparing": None, "prepared_at": None, "cause": None}

@@ -35,7 +35,7 @@ class Seen:
         author: who changed the spec last, as far as is known.
         undrained: what of the old phase must be finished before the next may begin, in words
             (``12 commands are queued``); ``None`` when nothing is left.
-        legacy_table: whether a retired table is still there.
+        retired_table: name of the retired table while it is there.
 
     """
 
@@ -49,7 +49,7 @@ class Seen:
     approvals: Sequence[Approval] = ()
     author: str = "unknown"
     undrained: str | None = None
-    legacy_table: bool = False
+    retired_table: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

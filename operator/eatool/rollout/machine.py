@@ -16,6 +16,7 @@ from eatool.domain.events import JsonObject
 from eatool.rollout import effective, soaking
 from eatool.rollout.actions import Abort, Action, Commit, DropLegacyTable, Prepare
 from eatool.rollout.declared import EventSourcingRolloutSpec
+from eatool.rollout.dropping import drop_approval
 from eatool.rollout.gates import HELD
 from eatool.rollout.ledger import Cause, Preparation, TransitionResult, Trigger
 from eatool.rollout.looking import Round, Seen, look
@@ -229,11 +230,13 @@ def _late(prepared: Preparation, seen: Seen) -> bool:
 
 
 def _retired(spec: EventSourcingRolloutSpec, seen: Seen) -> _Verdict:
-    if not seen.legacy_table:
+    approval = drop_approval(spec, seen.standing.phase, seen.retired_table)
+    if approval is None or seen.retired_table is None:
         return "Complete", "the log alone has the kind; the legacy table is gone", None
+    if not approval.given:
+        return "Complete", approval.message, None
     until = seen.standing.since + effective.kept(spec)
-    if spec.retire is None or not spec.retire.approve_drop:
-        return "Complete", "the legacy table is kept until spec.retire.approveDrop", None
     if seen.now < until:
         return "Complete", f"the legacy table is kept until {until.isoformat()}", None
-    return "Complete", "dropping the legacy table", DropLegacyTable()
+    drop = DropLegacyTable(seen.retired_table, seen.author)
+    return "Complete", f"dropping {seen.retired_table}", drop

@@ -8,6 +8,7 @@ from typing import Final, Literal
 
 from eatool.rollout import effective, soaking
 from eatool.rollout.declared import EventSourcingRolloutSpec
+from eatool.rollout.dropping import drop_approval
 from eatool.rollout.ledger import HISTORY_LIMIT, TransitionRecord
 from eatool.rollout.looking import Round, Seen, transition_id
 from eatool.rollout.phases import Phase
@@ -63,6 +64,7 @@ def report(round_: Round, state: State, message: str, seen: Seen) -> RolloutStat
         rollback_criteria=round_.rollback_criteria,
         gates=round_.gates,
         rollback=_rollback(round_, seen),
+        retired_table=seen.retired_table,
         history=tuple(_entry(record) for record in seen.history[:HISTORY_LIMIT]),
     )
 
@@ -159,6 +161,9 @@ def _stalled(spec: EventSourcingRolloutSpec, status: RolloutStatus) -> Condition
     if status.phase is Phase.RETIRED and spec.target_phase is not Phase.RETIRED:
         message = f"Retired is final, spec.targetPhase {spec.target_phase} cannot be reached"
         return Condition("Stalled", "True", "NoWayBack", message)
+    drop = drop_approval(spec, status.phase, status.retired_table)
+    if drop is not None and drop.reason == "NamesAnotherTable":
+        return Condition("Stalled", "True", drop.reason, drop.message)
     if status.state == "Held":
         return Condition("Stalled", "True", "Held", status.message)
     limit = effective.deadline(spec)
@@ -175,6 +180,12 @@ def _own(
     met = soaking.passing(round_.criteria)
     waiting = [gate for gate in round_.gates if gate.state == "Waiting"]
     back = status.rollback
+    drop = drop_approval(spec, status.phase, status.retired_table)
+    dropping = (
+        [Condition("DropApproved", "True" if drop.given else "False", drop.reason, drop.message)]
+        if drop is not None
+        else []
+    )
     return (
         Condition(
             "CriteriaMet",
@@ -200,4 +211,5 @@ def _own(
             "Possible" if back.possible else "NoWayBack",
             back.reason,
         ),
+        *dropping,
     )

@@ -5,7 +5,7 @@ Renamed and closed to writers when its kind retires; dropped on a person's word.
 
 from __future__ import annotations
 
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Final
 
 from sqlalchemy import Connection, delete, inspect
@@ -13,6 +13,8 @@ from sqlalchemy import Connection, delete, inspect
 from eatool.domain.kind import EntityKind
 from eatool.legacy import triggers
 from eatool.legacy.tables import LEGACY_TABLES, legacy_change
+from eatool.rollout.dropping import table_dropped
+from eatool.rollout.ledger_sql import append_step, locked
 from eatool.store.sql.engine import reading
 from eatool.store.sql.log import SqlEventStore
 
@@ -29,14 +31,9 @@ _WRITERS: Final = """
 """
 
 
-def retired_tables(connection: Connection, kind: EntityKind) -> list[str]:
-    """Names of retired tables of a kind that are still there, oldest first."""
-    prefix = f"{kind.table}{_MARK}"
-    return sorted(
-        name
-        for name in inspect(connection).get_table_names()
-        if name.startswith(prefix) and name.removeprefix(prefix).isdigit()
-    )
+def retired_name(kind: EntityKind, at: datetime) -> str:
+    """What the table of a kind that retired at ``at`` is called from then on."""
+    return f"{kind.table}{_MARK}{at:%Y%m%d}"
 
 
 class Retirement:
@@ -53,7 +50,7 @@ class Retirement:
         what they tell of.
         """
         legacy = LEGACY_TABLES[kind.aggregate_type]
-        name = f"{kind.table}{_MARK}{at:%Y%m%d}"
+        name = retired_name(kind, at)
         with self._store.transaction() as connection:
             present = set(inspect(connection).get_table_names())
             if kind.table not in present or name in present:
@@ -65,18 +62,33 @@ class Retirement:
             connection.execute(delete(legacy_change).where(mine))
         return name
 
-    def remains(self, kind: EntityKind) -> list[str]:
-        """Retired tables that are still there."""
+    def remains(self, kind: EntityKind, at: datetime) -> str | None:
+        """Name of the table that retired at ``at``; ``None`` when it is not renamed, or gone."""
         with reading(self._store.engine).connect() as connection:
-            return retired_tables(connection, kind)
+            return _remains(connection, kind, at)
 
-    def drop(self, kind: EntityKind) -> list[str]:
-        """Drop the retired tables for good; their names."""
+    def drop(self, kind: EntityKind, table: str, actor: str) -> bool:
+        """Drop the retired ``table`` for good, and record it, on the word of ``actor``.
+
+        Whether it was there. Raises :class:`~eatool.rollout.ledger.LedgerRefused` when the kind
+        is not under rollout.
+        """
+        name = kind.aggregate_type
         with self._store.transaction() as connection:
-            names = retired_tables(connection, kind)
-            for name in names:
-                connection.exec_driver_sql(f"DROP TABLE {name}")
-        return names
+            standing = locked(connection, name)
+            if _remains(connection, kind, standing.since) != table:
+                return False
+            connection.exec_driver_sql(f"DROP TABLE {table}")
+            event = table_dropped(standing, table, actor, datetime.now(UTC))
+            append_step(self._store, connection, name, event, standing.fence)
+        return True
+
+
+def _remains(connection: Connection, kind: EntityKind, at: datetime) -> str | None:
+    present = set(inspect(connection).get_table_names())
+    name = retired_name(kind, at)
+    # With the old name still there, the new one is taken by somebody else's table.
+    return name if name in present and kind.table not in present else None
 
 
 def _close(connection: Connection, table: str) -> None:

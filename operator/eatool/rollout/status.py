@@ -126,6 +126,9 @@ class RolloutStatus(SpecObject):
     )
     gates: tuple[GateStatus, ...] = Field((), description="Of the next promotion.")
     rollback: RollbackStatus = Field(description="The way back.")
+    retired_table: str | None = Field(
+        None, description="What the legacy table is called since Retired; absent when it is gone."
+    )
     history: tuple[HistoryEntry, ...] = Field((), description="The newest transitions.")
 
     def to_json(self) -> JsonObject:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from datetime import timedelta
 
-from sqlalchemy import inspect, update
+from sqlalchemy import inspect, text, update
 from tests.operator.operators import until
 from tests.proofs.cluster.marks import told
 from tests.proofs.cluster.mortal import Fate
@@ -12,6 +12,8 @@ from tests.proofs.cluster.stage import APPLICATION, SERVER, WALKERS, Stage
 from tests.proofs.sides import legacy_side, log_sides, read_side
 
 from eatool.domain.kinds import KINDS, by_kind
+from eatool.rollout.dropping import TABLE_DROPPED
+from eatool.rollout.ledger import stream_of
 from eatool.rollout.phases import Phase
 from eatool.rollout.tables import rollout as rollouts
 
@@ -58,19 +60,29 @@ def _tables(stage: Stage) -> list[str]:
 
 
 def dropped(stage: Stage) -> None:
-    """Only when a person has said so, and only when its days are over."""
+    """Only when a person has said so of this very table, and only when its days are over."""
     name = _retired_name(stage)
-    stage.rollouts.change(SERVER.kind, retire={"approveDrop": True})
+    assert stage.rollouts.status(SERVER.kind)["retiredTable"] == name
+    _await_message(stage, f"the legacy table is kept as {name} until spec.retire.approveDrop")
+    stage.rollouts.change(SERVER.kind, retire={"approveDrop": SERVER.table})
+    _await_message(stage, f"spec.retire.approveDrop names {SERVER.table}, but")
+    stage.rollouts.change(SERVER.kind, retire={"approveDrop": name})
     _await_message(stage, "the legacy table is kept until 2")
-    stage.rollouts.change(SERVER.kind, retire={"approveDrop": False})
-    _await_message(stage, "the legacy table is kept until spec.retire.approveDrop")
+    stage.rollouts.change(SERVER.kind, retire={"approveDrop": None})
     with stage.store.transaction() as connection:
         mine = rollouts.c.aggregate_type == SERVER.aggregate_type
         since = stage.standing(SERVER).since - timedelta(days=15)
         connection.execute(update(rollouts).where(mine).values(since=since))
+        # As if it had retired then.
+        recent, name = name, f"{SERVER.table}_retired_{since:%Y%m%d}"
+        connection.execute(text(f"ALTER TABLE {recent} RENAME TO {name}"))
+    _await_message(stage, f"the legacy table is kept as {name} until spec.retire.approveDrop")
     assert name in _tables(stage)
-    stage.rollouts.change(SERVER.kind, retire={"approveDrop": True})
+    stage.rollouts.change(SERVER.kind, retire={"approveDrop": name})
     until(lambda: name not in _tables(stage), "the table is dropped")
+    newest = stage.store.read_stream(stream_of(SERVER.aggregate_type))[-1]
+    assert (newest.type, newest.data["table"]) == (TABLE_DROPPED, name)
+    assert newest.actor not in {"system", "unknown"}
 
 
 def _await_message(stage: Stage, start: str) -> None:

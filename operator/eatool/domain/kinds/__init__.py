@@ -66,7 +66,9 @@ KINDS: Mapping[str, EntityKind] = index_kinds(_discover())
 _BY_KIND = {kind.kind: kind for kind in KINDS.values()}
 _EVENT_TYPES = index_events(KINDS.values())
 #: Newest versions of events that are about the registry itself, not about one of its entities.
-REGISTRY_EVENTS: Mapping[str, int] = MappingProxyType({"RolloutPhaseChanged": 1})
+REGISTRY_EVENTS: Mapping[str, int] = MappingProxyType(
+    {"RolloutPhaseChanged": 1, "LegacyTableDropped": 1}
+)
 _VERSIONS = dict(REGISTRY_EVENTS) | {
     event.__name__: event.schema_version for _, event in _EVENT_TYPES.values()
 }

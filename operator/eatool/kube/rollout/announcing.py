@@ -24,6 +24,8 @@ class RolloutAnnouncer(Poster):
                 note = f"{entry.get('from', 'nothing')} to {entry['to']}: {entry['reason']}"
                 result = entry["result"]
                 self.post(after, _SEVERITY.get(result, "Normal"), result, note)
+        if was.get("retiredTable") and "retiredTable" not in now:
+            self.post(after, "Normal", "LegacyTableDropped", f"{was['retiredTable']} is gone")
         state = now.get("state")
         if state in _ASKING and state != was.get("state"):
             self.post(after, _ASKING[state], state, now["message"])

@@ -164,7 +164,7 @@ class Decider:
             approvals=approvals_of(spec, body, stamped=self._stamped),
             author=provenance_of(body, stamped=self._stamped).actor,
             undrained=self._undrained(standing),
-            legacy_table=retired and bool(self._retirement.remains(kind)),
+            retired_table=self._retirement.remains(kind, standing.since) if retired else None,
         )
 
     def _undrained(self, standing: Standing) -> str | None:
@@ -196,8 +196,8 @@ class Decider:
         name = kind.aggregate_type
         try:
             if isinstance(action, DropLegacyTable):
-                dropped = self._retirement.drop(kind)
-                _log.info("retired tables dropped", entity=name, tables=dropped)
+                if self._retirement.drop(kind, action.table, action.actor):
+                    _log.info("retired table dropped", entity=name, table=action.table)
                 return
             standing = carry_out(self._process.ledger, name, action)
         except LedgerRefused as refused:

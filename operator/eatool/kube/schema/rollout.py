@@ -37,7 +37,7 @@ ROLLOUT: Final = Shown(
         "conditions": conditions(
             KSTATUS,
             "Ready, CriteriaMet, Approved, Paused, RollbackSafe; Reconciling, Stalled only while "
-            "true.",
+            "true; DropApproved while there is something to say about it.",
         ),
     },
 )

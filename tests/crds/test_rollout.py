@@ -76,6 +76,11 @@ REFUSED: tuple[tuple[str, str, JsonObject], ...] = (
         "parity.ignored.fields must be fields of the kind's spec",
         {**SERVER, "parity": {"ignored": [{"name": "a", "fields": ["regoin"]}]}},
     ),
+    (
+        "parity",
+        "metadata.name with when Unrecordable",
+        {**SERVER, "parity": {"ignored": [{"name": "a", "fields": ["metadata.name"]}]}},
+    ),
     ("entityKind", "one of", {**SERVER, "entityKind": "Planet"}),
     ("targetPhase", "supported values", {**SERVER, "targetPhase": "Everything"}),
     ("transitions[0].soakTime", "a duration such as", steps({"to": "DualWrite", "soakTime": "1d"})),
@@ -123,7 +128,16 @@ def test_every_field_of_a_kind_may_differ_by_rule(rollouts: Rollouts, kind: Enti
     spec = {
         "entityKind": kind.kind,
         "targetPhase": "DualWrite",
-        "parity": {"ignored": [{"name": "known", "fields": fields}]},
+        "parity": {
+            "ignored": [
+                {"name": "known", "fields": fields},
+                {
+                    "name": "dirt",
+                    "fields": [*fields, "metadata.name"],
+                    "when": "Unrecordable",
+                },
+            ]
+        },
     }
     reply = rollouts.create(spec, kind.kind.lower())
     assert reply.status == HTTPStatus.CREATED, reply.body["message"]

@@ -160,6 +160,8 @@ async def dual_write(story: Story, rollout: Rollout) -> None:
         story.write_directly(counts=True)
         await story.holds(mine, but_dirt=True)
         await until(lambda: _refused(mine) == story.dirt, "the dirt is told")
+        assert story.dirt
+        await _held_back_by_dirt(mine)
         story.sides.remove(*story.dirt)
         await story.holds(mine)
         recorded = mine.opened.store.read_stream(f"{KIND.aggregate_type}/{NAMESPACE}/direct-2")
@@ -170,6 +172,15 @@ async def dual_write(story: Story, rollout: Rollout) -> None:
         story.write_directly(counts=True)
         await mine.reach(Phase.DUAL_WRITE)
         await story.holds(mine)
+
+
+async def _held_back_by_dirt(mine: Operator) -> None:
+    mine.seen.clear()
+    mine.rollout.edit(Phase.PROJECTION_ONLY)
+    await until(lambda: ("Blocked", ("errors",)) in mine.seen, "the dirt blocks the promotion")
+    mine.rollout.edit(Phase.DUAL_WRITE)
+    await until(lambda: mine.rollout.status["state"] == "Complete", "it stays where it is")
+    assert mine.standing.phase is Phase.DUAL_WRITE
 
 
 async def projection_only(story: Story, rollout: Rollout) -> None:

@@ -9,10 +9,13 @@ from tests.rollout.rounds import PARITY, spec
 
 from eatool.kube.schema.structural import structural_schema
 from eatool.rollout import effective
+from eatool.rollout.criteria import demand
 from eatool.rollout.declared import EventSourcingRolloutSpec, duration
 from eatool.rollout.declared_rules import ROLLOUT_CEL, ROLLOUT_NAME_CEL
 from eatool.rollout.phases import Phase
 from eatool.rollout.status import RolloutStatus
+
+REBUILT = {"name": "rebuild", "metric": "RebuildDifferences", "op": "==", "threshold": "0"}
 
 
 def test_both_models_have_structural_schemas() -> None:
@@ -72,6 +75,39 @@ def test_an_empty_list_of_criteria_is_none_and_no_list_is_the_default() -> None:
         assert found.criteria
         assert not found.auto_promote
     assert effective.step(spec(), Phase.RETIRED) is None
+
+
+def test_no_row_goes_unseen_by_default() -> None:
+    for phase in (Phase.DUAL_WRITE, Phase.PROJECTION_ONLY, Phase.ASYNC_COMMANDS):
+        found = effective.step(spec(), phase)
+        assert found is not None
+        assert ("errors", "ParityErrors == 0") in _demands(found)
+
+
+@pytest.mark.parametrize(
+    ("declared", "rebuild"),
+    [
+        ([], "rebuild"),
+        ([PARITY], "rebuild"),
+        ([{**REBUILT, "dryRun": True}], "required-rebuild"),
+        ([{**REBUILT, "op": "<=", "threshold": "5"}], "required-rebuild"),
+        ([{**REBUILT, "name": "mine"}], "mine"),
+    ],
+)
+def test_no_list_leaves_out_what_retiring_takes(
+    declared: list[dict[str, Any]], rebuild: str
+) -> None:
+    transition = {"to": "Retired", "criteria": declared}
+    found = effective.step(spec(transitions=[transition]), Phase.ASYNC_COMMANDS)
+    assert found is not None
+    demands = _demands(found)
+    assert {(rebuild, "RebuildDifferences == 0"), ("errors", "ParityErrors == 0")} <= set(demands)
+    assert len({name for name, _ in demands}) == len(demands)
+    assert len(demands) == len({each["name"] for each in declared} | {rebuild, "errors"})
+
+
+def _demands(step: effective.Step) -> list[tuple[str, str]]:
+    return [(each.name, demand(each)) for each in step.criteria]
 
 
 def test_only_two_phases_are_guarded() -> None:

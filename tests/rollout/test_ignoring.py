@@ -8,7 +8,7 @@ import pytest
 
 from eatool.domain.kinds import by_kind
 from eatool.rollout.declared import EventSourcingRolloutSpec, When
-from eatool.rollout.ignoring import Rule, excuse, rules_of
+from eatool.rollout.ignoring import Rule, accept, excuse, rules_of
 
 APPLICATION = by_kind("Application")
 #: What differs in one way only, and that way.
@@ -59,6 +59,32 @@ def test_fields_are_named_as_in_manifests() -> None:
         "data_classification": [Rule("noise")],
         "owner": [Rule("shouting", "CaseDiffers"), Rule("typing", "BlanksDiffer")],
     }
+
+
+@pytest.mark.parametrize(
+    ("complaints", "rules"),
+    [
+        (["spec.name: is required"], "no-name"),
+        (["spec.rateLimits.burst: must be positive"], "limits"),
+        (["spec.tags[2]: must be text", "spec.name: is required"], "no-name, tags"),
+        (["metadata.name: must be the name of an object: lower-case letters"], "ids"),
+        (["spec.owner: is required"], None),
+        (["spec.name: is required", "spec.owner: is required"], None),
+        (["spec.lifecycle: is required"], None),
+        ([], None),
+    ],
+)
+def test_a_row_that_can_be_in_no_log_is_accepted_by_field(
+    complaints: list[str], rules: str | None
+) -> None:
+    ignored = {
+        "name": [Rule("noise"), Rule("no-name", "Unrecordable")],
+        "rate_limits": [Rule("limits", "Unrecordable")],
+        "tags": [Rule("tags", "Unrecordable")],
+        "metadata.name": [Rule("ids", "Unrecordable")],
+        "lifecycle": [Rule("noise", "Always")],
+    }
+    assert accept(ignored, complaints) == rules
 
 
 def test_everything_that_differs_needs_a_rule() -> None:

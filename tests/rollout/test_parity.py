@@ -9,18 +9,24 @@ from sqlalchemy import func, select
 from tests.rollout.phased import CAUSE, KIND, Site, make_old_registry, site
 
 from eatool.legacy.tables import legacy_change
+from eatool.legacy.writing import LegacyRows
 from eatool.registry.outcome import Queued
+from eatool.rollout import effective
 from eatool.rollout.comparison import EXISTENCE, Verdict, compare, snapshot
-from eatool.rollout.declared import When
+from eatool.rollout.criteria import Outcome, evaluate
+from eatool.rollout.declared import EventSourcingRolloutSpec, When
 from eatool.rollout.findings import PATIENCE, Findings
-from eatool.rollout.ignoring import Rule
+from eatool.rollout.ignoring import Ignored, Rule
+from eatool.rollout.measuring import Figures, Inline
 from eatool.rollout.parity import Verifier
 from eatool.rollout.phases import Phase
 from eatool.rollout.repair import Repair
-from eatool.rollout.sweep import compare_chunk
+from eatool.rollout.samples import Samples
+from eatool.rollout.sweep import Sweeper, compare_chunk
 from eatool.store.clock import utc_now
 
 ORGANIZATION = KIND.aggregate_type
+SPEC = EventSourcingRolloutSpec.model_validate({"entityKind": KIND.kind, "targetPhase": "Retired"})
 
 
 @pytest.fixture
@@ -131,6 +137,69 @@ async def test_what_never_could_be_recorded_is_not_taken_away(one: Site) -> None
         await one.verifier.once()
     assert one.legacy_side()["loop"]["name"] == "Still there"
     assert one.findings.of(ORGANIZATION, epoch=3).errors == 1
+
+
+async def test_rows_in_error_hold_every_promotion_until_a_rule_accepts_them(one: Site) -> None:
+    rules: dict[str, Ignored] = {}
+    verifier = Verifier(
+        one.store.engine,
+        one.view,
+        Repair(one.registry, one.legacy, one.store, "default"),
+        one.findings,
+        namespace="default",
+        ignored=rules,
+        grace=0.0,
+    )
+    sweeper = Sweeper(one.store.engine, one.view, one.findings, verifier, namespace="default")
+    samples = Samples()
+    Figures(one.store.engine, one.view.of, one.findings, one.queue, Inline()).supply(samples)
+
+    async def judged() -> dict[str, tuple[Outcome, float | None]]:
+        standing = one.view.of(ORGANIZATION)
+        assert standing is not None
+        while await sweeper.step(ORGANIZATION):
+            pass
+        for _ in range(3):
+            await verifier.once()
+        step = effective.step(SPEC, standing.phase)
+        assert step is not None
+        names = {"parity", "coverage", "errors"}
+        wanted = [each for each in step.criteria if each.name in names]
+        found = evaluate(wanted, ORGANIZATION, samples, None)
+        assert len(found) == len(names)
+        return {each.name: (each.outcome, each.value) for each in found}
+
+    await one.enter(Phase.DUAL_WRITE)
+    await one.registry.apply(one.change("good", name="Good"))
+    one.insert("bad", "")
+    one.insert("Not A Name", "Named")
+    one.insert("loop", "Loop")
+    one.write("UPDATE organizations SET parent_id = 'loop' WHERE id = 'loop'")
+    before = await judged()
+    assert before == {
+        "parity": (Outcome.PASS, 0),
+        "coverage": (Outcome.PASS, 1),
+        "errors": (Outcome.FAIL, 3),
+    }
+    rules[ORGANIZATION] = {
+        "name": [Rule("nameless", "Unrecordable")],
+        "metadata.name": [Rule("old-ids", "Unrecordable")],
+    }
+    assert (await judged())["errors"] == (Outcome.FAIL, 1)
+    rules[ORGANIZATION] = {**rules[ORGANIZATION], "parent_id": [Rule("loops", "Unrecordable")]}
+    assert (await judged())["errors"] == (Outcome.PASS, 0)
+    accepted = {each.id: each.rule for each in one.findings.open(ORGANIZATION)}
+    assert accepted == {"bad": "nameless", "Not A Name": "old-ids", "loop": "loops"}
+
+    # What was accepted stays accepted, and stays in the table, where the log decides, too.
+    for phase in (Phase.PROJECTION_ONLY, Phase.ASYNC_COMMANDS):
+        await one.enter(phase)
+        assert await judged() == {**before, "errors": (Outcome.PASS, 0)}
+    with one.store.engine.connect() as connection:
+        kept = LegacyRows(connection).many(ORGANIZATION, sorted(accepted))
+    assert {each.id for each in kept.values() if not each.deleted} == accepted.keys()
+    rules[ORGANIZATION] = {}
+    assert (await judged())["errors"] == (Outcome.FAIL, 3)
 
 
 async def test_a_write_just_before_the_promotion_still_wins(one: Site) -> None:

@@ -16,7 +16,7 @@ from eatool.legacy.rows import canonical, fingerprint, name_complaint
 from eatool.legacy.writing import LegacyRow, LegacyRows
 from eatool.projections.checkpoints import positions
 from eatool.projections.tables import PROJECTION, READ_TABLES
-from eatool.rollout.ignoring import Ignored, excuse
+from eatool.rollout.ignoring import Ignored, accept, excuse
 from eatool.store.sql.engine import reading
 from eatool.store.sql.tables import event
 
@@ -37,7 +37,7 @@ class Verdict(StrEnum):
     MATCH = "match"
     #: Different, and not yet for long enough to mean anything; or one side is known to follow.
     LAG = "lag"
-    #: Different in fields that a named rule leaves out only.
+    #: Different, or unrecordable, in fields only for which a named rule allows it.
     IGNORED = "ignored"
     #: Different, still so in a second look at unchanged versions.
     MISMATCH = "mismatch"
@@ -68,7 +68,7 @@ class Comparison:
         uid, generation: the last recorded ones, if any.
         behind: the follower of the log has yet to bring the newest events to the tables.
         differing: snake_case fields, sorted; :data:`EXISTENCE` when only one side is there.
-        rule: that excuses all of ``differing``.
+        rule: that excuses all of ``differing``, or accepts all ``errors``.
 
     """
 
@@ -152,7 +152,7 @@ class _Sides:
         spec, errors = self._legacy(kind, row_id)
         fields = self._fields(kind)
         names: tuple[str, ...] = ()
-        rule = None
+        rule = accept(ignored, [str(error) for error in errors])
         if not errors:
             if (spec is None) is not (fields is None):
                 names = (EXISTENCE,)

@@ -42,6 +42,7 @@ DnsLabel = Annotated[
 ]
 Metric = Literal[
     "ParityMismatches",
+    "ParityErrors",
     "ParityCoverage",
     "RebuildDifferences",
     "ProjectionLagSeconds",
@@ -54,7 +55,7 @@ Metric = Literal[
     "PromQL",
 ]
 Operator = Literal["==", "<", "<=", ">", ">="]
-When = Literal["Always", "CaseDiffers", "BlanksDiffer", "EmptyOrAbsent"]
+When = Literal["Always", "CaseDiffers", "BlanksDiffer", "EmptyOrAbsent", "Unrecordable"]
 Day = Literal["Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun"]
 
 #: How far back built-in metrics are kept.
@@ -72,9 +73,10 @@ class CriterionSpec(SpecObject):
 
     name: DnsLabel = Field(description="Unique in its list; shown in status, metrics and history.")
     metric: Metric = Field(
-        description="What is measured of this kind; PromQL asks a Prometheus. ParityCoverage is a "
-        "share from 0 to 1; RebuildDifferences are rows in which the newest rebuild from zero "
-        "differs from the live table."
+        description="What is measured of this kind; PromQL asks a Prometheus. ParityErrors are "
+        "legacy rows that can be in no log, unless a rule of parity.ignored accepts them; "
+        "ParityCoverage is a share from 0 to 1; RebuildDifferences are rows in which the newest "
+        "rebuild from zero differs from the live table."
     )
     op: Operator = Field(description="value OP threshold must hold.")
     threshold: Annotated[
@@ -139,7 +141,8 @@ class TransitionSpec(SpecObject):
     criteria: Annotated[tuple[CriterionSpec, ...], Field(max_length=20)] | None = Field(
         None,
         description="All must pass, unbroken, for soakTime. Not given = the defaults of the phase, "
-        "see status.effective; an empty list = none.",
+        "see the documentation; an empty list = none. Into Retired ParityErrors and "
+        "RebuildDifferences must be 0 in any case.",
     )
     soak_time: Duration | None = Field(
         None,
@@ -174,17 +177,21 @@ class RollbackSpec(SpecObject):
 
 
 class IgnoredDifference(SpecObject):
-    """A difference between legacy table and log that is none."""
+    """A difference between legacy table and log that is none, or that is accepted."""
 
     name: DnsLabel = Field(description="Name of the rule, shown with what it hides.")
     fields: Annotated[tuple[Annotated[str, Text(100)], ...], Field(min_length=1, max_length=50)] = (
-        Field(description="Fields of the kind's spec, such as description.")
+        Field(
+            description="Fields of the kind's spec, such as description; metadata.name with when "
+            "Unrecordable."
+        )
     )
     when: When | None = Field(
         None,
         description="Always (default): whatever both sides say. CaseDiffers: the same but for "
         "upper and lower case. BlanksDiffer: the same but for white space. EmptyOrAbsent: neither "
-        "says anything. Anything else in these fields is a difference as ever.",
+        "says anything. Unrecordable: the row cannot be read or recorded because of these fields, "
+        "and need not be in the log. Anything else in these fields is a difference as ever.",
     )
     reason: Annotated[str, Text(500)] | None = Field(None, description="Why that is so.")
 

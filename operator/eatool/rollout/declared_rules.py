@@ -84,8 +84,10 @@ ROLLOUT_CEL: Final[tuple[CelRule, ...]] = (
     ),
     CelRule(
         "!has(self.parity) || !has(self.parity.ignored) || "
-        f"self.parity.ignored.all(i, i.fields.all(f, f in {_FIELDS}[self.entityKind]))",
-        "parity.ignored.fields must be fields of the kind's spec, named as in its manifests",
+        f"self.parity.ignored.all(i, i.fields.all(f, f in {_FIELDS}[self.entityKind] || "
+        "(f == 'metadata.name' && has(i.when) && i.when == 'Unrecordable')))",
+        "parity.ignored.fields must be fields of the kind's spec, named as in its manifests; "
+        "metadata.name with when Unrecordable",
         ".parity",
     ),
 )

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Container, Iterable, Mapping
 from dataclasses import dataclass
 from datetime import timedelta
+from decimal import Decimal
 from typing import Final
 
 from eatool.rollout.declared import (
@@ -28,6 +29,7 @@ DEFAULT_KEPT: Final = timedelta(days=14)
 DEMOTABLE: Final = frozenset({Phase.PROJECTION_ONLY, Phase.ASYNC_COMMANDS})
 
 _NO_MISMATCH = {"name": "parity", "metric": "ParityMismatches", "op": "==", "threshold": "0"}
+_NO_ERRORS = {"name": "errors", "metric": "ParityErrors", "op": "==", "threshold": "0"}
 _COVERED = {"name": "coverage", "metric": "ParityCoverage", "op": ">=", "threshold": "1"}
 _NOT_PARKED = {"name": "parked", "metric": "ParkedStreams", "op": "==", "threshold": "0"}
 _PUBLISHED = {"name": "publish", "metric": "PublishLagSecondsP99", "op": "<", "threshold": "60"}
@@ -36,9 +38,13 @@ _REBUILT = {"name": "rebuild", "metric": "RebuildDifferences", "op": "==", "thre
 
 _CRITERIA: Final[Mapping[Phase, tuple[dict[str, str], ...]]] = {
     Phase.DUAL_WRITE: (),
-    Phase.PROJECTION_ONLY: (_NO_MISMATCH, _COVERED, _NOT_PARKED),
-    Phase.ASYNC_COMMANDS: (_NO_MISMATCH, _COVERED, _NOT_PARKED, _PUBLISHED),
-    Phase.RETIRED: (_NO_MISMATCH, _COVERED, _NOT_PARKED, _PROJECTED, _REBUILT),
+    Phase.PROJECTION_ONLY: (_NO_MISMATCH, _NO_ERRORS, _COVERED, _NOT_PARKED),
+    Phase.ASYNC_COMMANDS: (_NO_MISMATCH, _NO_ERRORS, _COVERED, _NOT_PARKED, _PUBLISHED),
+    Phase.RETIRED: (_NO_MISMATCH, _NO_ERRORS, _COVERED, _NOT_PARKED, _PROJECTED, _REBUILT),
+}
+#: What no list of criteria can leave out: afterwards the legacy table goes, for good.
+_DEMANDED: Final[Mapping[Phase, tuple[dict[str, str], ...]]] = {
+    Phase.RETIRED: (_NO_ERRORS, _REBUILT),
 }
 _SOAK: Final[Mapping[Phase, timedelta]] = {
     Phase.DUAL_WRITE: timedelta(),
@@ -75,17 +81,38 @@ def step(spec: EventSourcingRolloutSpec, phase: Phase) -> Step | None:
     if to is None:
         return None
     found = next((each for each in spec.transitions if each.to == to), TransitionSpec(to=to.value))
-    criteria = found.criteria
-    if criteria is None:
-        criteria = tuple(CriterionSpec.model_validate(each) for each in _CRITERIA[to])
     return Step(
         to,
-        criteria,
+        _criteria(to, found.criteria),
         _SOAK[to] if found.soak_time is None else duration(found.soak_time),
         found.gates,
         # The API server refuses it for Retired; a rule this grave is not left to one place.
         bool(found.auto_promote) and to is not Phase.RETIRED,
     )
+
+
+def _criteria(to: Phase, declared: tuple[CriterionSpec, ...] | None) -> tuple[CriterionSpec, ...]:
+    if declared is None:
+        return _specs(_CRITERIA[to])
+    given = {_demand(each) for each in declared if not each.dry_run}
+    missing = [each for each in _specs(_DEMANDED.get(to, ())) if _demand(each) not in given]
+    return (*declared, *(_renamed(each, {other.name for other in declared}) for each in missing))
+
+
+def _specs(given: Iterable[Mapping[str, str]]) -> tuple[CriterionSpec, ...]:
+    return tuple(CriterionSpec.model_validate(each) for each in given)
+
+
+def _demand(criterion: CriterionSpec) -> tuple[str, str, Decimal]:
+    return criterion.metric, criterion.op, Decimal(criterion.threshold)
+
+
+def _renamed(criterion: CriterionSpec, taken: Container[str]) -> CriterionSpec:
+    """The same under a name that nobody else has."""
+    name = criterion.name
+    while name in taken:
+        name = f"required-{name}"
+    return criterion.model_copy(update={"name": name})
 
 
 def guard(spec: EventSourcingRolloutSpec, phase: Phase) -> Guard:

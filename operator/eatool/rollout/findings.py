@@ -10,7 +10,6 @@ from typing import Any, Final, Protocol
 import orjson
 from sqlalchemy import Engine, RowMapping, and_, case, delete, func, select, update
 
-from eatool.domain.errors import FieldError
 from eatool.domain.kind import EntityKind
 from eatool.legacy.tables import DELETED_AT, LEGACY_TABLES, legacy_change
 from eatool.rollout.comparison import Comparison, Verdict
@@ -64,7 +63,8 @@ class Parity:
             write all the time there would otherwise never be a moment at which all are.
         mismatches: open ones.
         confirmed: mismatches confirmed since the time asked for, repaired ones included.
-        ignored, errors: open findings.
+        ignored: open findings that a rule allows.
+        errors: rows that can be in no log, without such a rule.
         swept_at: end of the last complete sweep under the present epoch.
 
     """
@@ -104,14 +104,14 @@ class Findings:
         compared: Comparison,
         verdict: Verdict,
         epoch: int,
-        errors: Sequence[FieldError] = (),
+        complaints: Sequence[str] = (),
     ) -> None:
-        """Keep a finding: new, or seen once more."""
+        """Keep a finding: new, or seen once more. ``complaints``: why a row is not recorded."""
         now = self._clock()
-        told = [str(error) for error in errors] or compared.differing
+        told = complaints or [str(error) for error in compared.errors] or compared.differing
         row: dict[str, Any] = {
             "verdict": verdict.value,
-            "fields": orjson.dumps(told).decode(),
+            "fields": orjson.dumps(list(told)).decode(),
             "rule": compared.rule,
             "epoch": epoch,
             "legacy_version": compared.versions.legacy,

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import re
 from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
 from eatool.domain.kind import EntityKind
+from eatool.legacy.rows import column_of
 from eatool.rollout.declared import EventSourcingRolloutSpec, When
 
 #: Maps a text to what two texts have in common that differ only in the way meant.
@@ -33,15 +35,18 @@ class Rule:
 
     def excuses(self, legacy: Any, read: Any) -> bool:
         """Whether these two different values may differ. Texts are compared inside lists, too."""
-        if self.when == "Always":
-            return True
+        if self.when in ("Always", "Unrecordable"):
+            return self.when == "Always"
         if self.when == "EmptyOrAbsent":
             return _is_empty(legacy) and _is_empty(read)
         common = _COMMON[self.when]
         return bool(_mapped(legacy, common) == _mapped(read, common))
 
 
-#: Rules by snake_case field of a kind.
+#: The one field of a rule that is not of the spec.
+_NAME: Final = "metadata.name"
+
+#: Rules by snake_case field of a kind, or ``metadata.name``.
 Ignored = Mapping[str, Sequence[Rule]]
 
 
@@ -73,6 +78,30 @@ def excuse(
             return None
         used.add(fitting[0])
     return ", ".join(sorted(used)) or None
+
+
+def accept(ignored: Ignored, complaints: Sequence[str]) -> str | None:
+    """Names of the rules that accept a row with these complaints; ``None`` if one is left.
+
+    Complaints are texts of :class:`~eatool.domain.errors.FieldError`: a path, a colon, a reason.
+    """
+    used: set[str] = set()
+    for complaint in complaints:
+        fitting = [
+            rule.name
+            for rule in ignored.get(_field_of(complaint), ())
+            if rule.when == "Unrecordable"
+        ]
+        if not fitting:
+            return None
+        used.add(fitting[0])
+    return ", ".join(sorted(used)) or None
+
+
+def _field_of(complaint: str) -> str:
+    """``rate_limits`` of ``spec.rateLimits.burst: must be ...``; ``metadata.name`` as it is."""
+    path = complaint.partition(":")[0]
+    return path if path == _NAME else re.split(r"[.\[]", column_of(path), maxsplit=1)[0]
 
 
 def _is_empty(value: Any) -> bool:

@@ -12,7 +12,7 @@ from eatool.commands.port import CommandQueue
 from eatool.publishing.tables import parked_stream
 from eatool.registry.service import Appender
 from eatool.rollout.declared import Metric
-from eatool.rollout.findings import ParityFigures
+from eatool.rollout.findings import Parity, ParityFigures
 from eatool.rollout.ledger import Standing
 from eatool.rollout.samples import Reading, Samples
 from eatool.store.clock import Clock, utc_now
@@ -68,6 +68,7 @@ class Figures:
         """Let ``samples`` ask here for everything that the database knows better."""
         sources: dict[Metric, Callable[[str, timedelta], Reading | None]] = {
             "ParityMismatches": self.mismatches,
+            "ParityErrors": self.errors,
             "ParityCoverage": self.coverage,
             "ProjectionLagEvents": lambda kind, _: self._lagging(kind, 0),
             "ProjectionLagSeconds": lambda kind, _: self._lagging(kind, 1),
@@ -87,11 +88,15 @@ class Figures:
             return None
         since = self._clock() - window
         parity = self._parity.of(aggregate_type, epoch=standing.epoch, since=since)
-        compared = round(parity.coverage * parity.keys)
-        if not compared and parity.coverage == 1:
-            compared = 1
-        found = max(parity.mismatches, parity.confirmed)
-        return Reading(float(found), max(compared, found))
+        return _found(max(parity.mismatches, parity.confirmed), parity)
+
+    def errors(self, aggregate_type: str, _window: timedelta) -> Reading | None:
+        """Rows that can be in no log, and that no rule accepts; samples as of mismatches."""
+        standing = self._standing_of(aggregate_type)
+        if standing is None:
+            return None
+        parity = self._parity.of(aggregate_type, epoch=standing.epoch)
+        return _found(parity.errors, parity)
 
     def coverage(self, aggregate_type: str, _window: timedelta) -> Reading | None:
         """Share of the rows that were compared since they were last written."""
@@ -123,6 +128,13 @@ class Figures:
     def _lagging(self, aggregate_type: str, which: int) -> Reading | None:
         lag = self._lag.of(aggregate_type)
         return None if lag is None else Reading(float(lag[which]), 1)
+
+
+def _found(found: int, parity: Parity) -> Reading:
+    compared = round(parity.coverage * parity.keys)
+    if not compared and parity.coverage == 1:
+        compared = 1
+    return Reading(float(found), max(compared, found))
 
 
 class SampledAppender:

@@ -5,8 +5,8 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections import defaultdict
-from collections.abc import Collection, Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from time import monotonic
 from typing import Final, TypeVar
@@ -18,10 +18,10 @@ from eatool.domain.kinds import KINDS
 from eatool.legacy.tables import legacy_change
 from eatool.rollout.comparison import Comparison, Verdict, Versions, compare, snapshot
 from eatool.rollout.findings import Findings
-from eatool.rollout.ignoring import Ignored
+from eatool.rollout.ignoring import Ignored, accept
 from eatool.rollout.ledger import Standing
 from eatool.rollout.phases import Phase
-from eatool.rollout.repair import Mended, Repair, Repaired
+from eatool.rollout.repair import UNRECORDED, Mended, Repair, Repaired
 from eatool.rollout.view import PhaseView
 from eatool.store.port import StoreError
 from eatool.store.sql.database import Database
@@ -86,6 +86,8 @@ class Verifier:
         self._suspects: defaultdict[str, set[str]] = defaultdict(set)
         self._looks: dict[tuple[str, str], _Look] = {}
         self._rewritten: defaultdict[tuple[str, str], int] = defaultdict(int)
+        #: The rules that open findings were judged by.
+        self._applied: dict[str, Ignored] = {}
 
     async def run(self, pause: float = 0.5) -> None:
         """Verify until cancelled."""
@@ -99,6 +101,7 @@ class Verifier:
     async def once(self) -> int:
         """Look once at all dirty keys and suspects; how many are left to be looked at again."""
         left, after = 0, 0
+        await asyncio.to_thread(self._suspect_by_new_rules)
         suspects, self._suspects = self._suspects, defaultdict(set)
         while True:
             marks, last = await asyncio.to_thread(self._marks, after)
@@ -171,7 +174,7 @@ class Verifier:
         repaired = await self._repaired(kind, standing, compared, mark)
         match repaired.how:
             case Mended.REFUSED:
-                await self._note(kind, standing, compared, Verdict.ERROR, repaired)
+                await self._refused(kind, standing, compared, repaired)
                 return True
             case Mended.REWRITTEN:
                 await self._note(kind, standing, compared, Verdict.MISMATCH)
@@ -207,8 +210,25 @@ class Verifier:
         return bool(last) and last[0].source is Phase.DUAL_WRITE
 
     async def _was_refused(self, kind: EntityKind, compared: Comparison) -> bool:
+        return bool(await self._complaints(kind, compared))
+
+    async def _complaints(self, kind: EntityKind, compared: Comparison) -> tuple[str, ...]:
+        """Why the row could not be recorded at an earlier look, if it could not."""
         found = await asyncio.to_thread(self._findings.get, kind.aggregate_type, compared.id)
-        return found is not None and found.verdict is Verdict.ERROR and found.resolved_at is None
+        if found is None or found.resolved_at is not None:
+            return ()
+        return found.fields if found.verdict in {Verdict.ERROR, Verdict.IGNORED} else ()
+
+    async def _refused(
+        self, kind: EntityKind, standing: Standing, compared: Comparison, repaired: Repaired
+    ) -> None:
+        complaints = tuple(str(error) for error in repaired.errors)
+        if repaired.errors == (UNRECORDED,):
+            # Nobody asks the domain any more, which has given the better reason.
+            complaints = await self._complaints(kind, compared) or complaints
+        rule = accept(self._ignored.get(kind.aggregate_type, {}), complaints)
+        verdict = Verdict.ERROR if rule is None else Verdict.IGNORED
+        await self._note(kind, standing, replace(compared, rule=rule), verdict, complaints)
 
     async def _note(
         self,
@@ -216,11 +236,10 @@ class Verifier:
         standing: Standing,
         compared: Comparison,
         verdict: Verdict,
-        repaired: Repaired | None = None,
+        complaints: Sequence[str] = (),
     ) -> None:
-        errors = () if repaired is None else repaired.errors
         await asyncio.to_thread(
-            self._findings.note, kind, compared, verdict, standing.epoch, errors
+            self._findings.note, kind, compared, verdict, standing.epoch, complaints
         )
         # Never values: fields and codes only.
         _log.info("parity of %s: %s", kind.ref(self._namespace, compared.id), verdict)
@@ -229,6 +248,13 @@ class Verifier:
         ignored = self._ignored.get(kind.aggregate_type, {})
         with self._database.translated(), snapshot(self._database.engine) as connection:
             return compare(connection, kind, self._namespace, ids, ignored)
+
+    def _suspect_by_new_rules(self) -> None:
+        """Have open findings looked at again when the rules that judge them have changed."""
+        for aggregate_type, rules in dict(self._ignored).items():
+            if self._applied.get(aggregate_type) != rules:
+                self.suspect(aggregate_type, self._findings.unresolved(aggregate_type))
+                self._applied[aggregate_type] = rules
 
     # -- dirty keys --------------------------------------------------------------------------
 

@@ -32,7 +32,8 @@ _log = logging.getLogger(__name__)
 #: Who is told to have changed what was written to a legacy table directly.
 _WRITER: Final = Provenance(actor="legacy", source=Source.LEGACY)
 
-_UNRECORDED: Final = FieldError(
+#: A row that the log never knew, where the log decides.
+UNRECORDED: Final = FieldError(
     "metadata.name",
     Code.CONSTRAINT_VIOLATED,
     "was never recorded: the log has nothing to put in place of the row",
@@ -121,7 +122,7 @@ class Repair:
         folded = await asyncio.to_thread(self._fold, ref)
         row = compared.legacy is not None or bool(compared.errors)
         if row and folded.last is None and not written:
-            return Repaired(Mended.REFUSED, compared.errors or (_UNRECORDED,))
+            return Repaired(Mended.REFUSED, compared.errors or (UNRECORDED,))
         spec = cast("EntitySpec | None", folded.state.spec)
         if compared.errors or compared.legacy != spec:
             expected = compared.versions.legacy

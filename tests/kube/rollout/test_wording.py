@@ -88,6 +88,8 @@ def test_a_glance_says_how_far_it_is(site: Site) -> None:
 def test_all_means_all(site: Site) -> None:
     _, status = site.look(coverage=0.9999, mismatches=2)
     assert status["parity"] == "2 at 99%"
+    _, status = site.look(errors=81)
+    assert status["parity"] == "0, 81 in error at 100%"
 
 
 def test_moved_figures_are_no_news(site: Site) -> None:

@@ -8,6 +8,7 @@ from tests.operator.operators import until
 from tests.proofs.cluster.mortal import Fate
 from tests.proofs.cluster.stage import SERVER, WALKERS, Stage
 
+from eatool.domain.kind import EntityKind
 from eatool.domain.kinds import KINDS
 from eatool.rollout.comparison import Verdict
 from eatool.rollout.findings import Findings
@@ -52,9 +53,29 @@ def dual_write(stage: Stage, fate: Fate | None) -> None:
     stage.old.edit_every_kind("old team in DualWrite")
     stage.agree(*KINDS.values(), but_dirt=True)
     until(lambda: _refused(stage) == stage.old.dirt, "the dirt is told")
+    _held_back_by_dirt(stage)
     stage.old.clean_up()
     stage.agree(*KINDS.values())
     assert not any(_refused(stage).values())
+
+
+def _held_back_by_dirt(stage: Stage) -> None:
+    stage.aim(Phase.PROJECTION_ONLY, *WALKERS)
+    for kind in WALKERS:
+        dirty = len(stage.old.dirt[kind.aggregate_type])
+        assert dirty
+
+        def is_held(kind: EntityKind = kind, dirty: int = dirty) -> bool:
+            status = stage.rollouts.status(kind.kind)
+            results = {each["name"]: each for each in status.get("criteria", ())}
+            errors = results.get("errors", {})
+            return (status.get("state"), errors.get("result"), errors.get("value")) == (
+                "Blocked", "Fail", str(dirty),
+            )  # fmt: skip
+
+        until(is_held, f"the dirt of {kind.kind} holds it back", seconds=60)
+        assert f"{dirty} in error" in stage.lists()[kind.kind.lower()]["PARITY"]
+    stage.move(Phase.DUAL_WRITE, *WALKERS)
 
 
 def _refused(stage: Stage) -> dict[str, set[str]]:

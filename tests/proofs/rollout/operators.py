@@ -27,11 +27,12 @@ NAMESPACE = "default"
 
 _PARITY = {"name": "parity", "metric": "ParityMismatches", "op": "==", "threshold": "0"}
 _SOON = {**_PARITY, "window": "3s"}
+_NO_ERRORS = {"name": "errors", "metric": "ParityErrors", "op": "==", "threshold": "0"}
 _COVERED = {"name": "coverage", "metric": "ParityCoverage", "op": ">=", "threshold": "1"}
 _REBUILT = {"name": "rebuild", "metric": "RebuildDifferences", "op": "==", "threshold": "0"}
 _CRITERIA: dict[str, list[dict[str, str]]] = {
     "DualWrite": [],
-    "ProjectionOnly": [_SOON, _COVERED],
+    "ProjectionOnly": [_SOON, _NO_ERRORS, _COVERED],
     "AsyncCommands": [_SOON, _COVERED],
     "Retired": [_SOON, _COVERED, _REBUILT],
 }

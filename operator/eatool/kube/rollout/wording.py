@@ -80,8 +80,11 @@ def _told(
 
 
 def _parity(parity: Parity | None) -> str | None:
+    if parity is None:
+        return None
+    errors = f", {parity.errors} in error" if parity.errors else ""
     # Rounded down: 100% means every one.
-    return None if parity is None else f"{parity.mismatches} at {int(parity.coverage * 100)}%"
+    return f"{parity.mismatches}{errors} at {int(parity.coverage * 100)}%"
 
 
 def _soak(status: RolloutStatus, soak: timedelta) -> str | None:

@@ -31,7 +31,8 @@ ROLLOUT: Final = Shown(
         "observedGeneration": OBSERVED,
         **structural_schema(RolloutStatus, "status")["properties"],
         "parity": text(
-            "Entities that differ between legacy table and log, and the share compared: 0 at 100%."
+            "Entities that differ between legacy table and log, rows that can be in no log if "
+            "there are any, and the share compared: 0 at 100%, or 0, 3 in error at 100%."
         ),
         "soak": text("How long all criteria have passed, and have to: 14h of 24h."),
         "conditions": conditions(

@@ -122,7 +122,8 @@ def test_a_dry_run_decides_nothing() -> None:
 def test_defaults_are_strict_and_wait_for_a_person() -> None:
     world = World(spec("ProjectionOnly"), phase=Phase.DUAL_WRITE)
     waiting = world.rounds(24 * 60 + 2, minutes=1)
-    assert {each.name for each in waiting.status.criteria} == {"parity", "coverage", "parked"}
+    names = {each.name for each in waiting.status.criteria}
+    assert names == {"parity", "errors", "coverage", "parked"}
     assert waiting.status.state == "AwaitingApproval"
     assert condition(waiting, "Ready") == ("True", "AwaitingApproval")
     assert condition(waiting, "Approved") == ("False", "Waiting")
@@ -135,7 +136,7 @@ def test_defaults_are_strict_and_wait_for_a_person() -> None:
         "jane@example.org",
         "CHG-7",
     )
-    assert {each["name"] for each in cause.evidence} == {"parity", "coverage", "parked"}
+    assert {each["name"] for each in cause.evidence} == names
     assert cause.gates[0]["state"] == "Approved"
 
 

@@ -258,8 +258,10 @@ def test_entities_are_ready_whatever_the_brokers_do(
 ) -> None:
     broker.kill()
     platform.broker("dead", broker.port)
-    platform.broker("broken", broker.port, select={"kinds": ["Nothing"]})
+    pinned = [{"eventType": "ServerCreated", "version": 1000}]
+    platform.broker("broken", broker.port, acceptedVersions=pinned)
     platform.await_reason(EVENT_BROKER, "dead", "ConnectionFailed")
+    platform.await_reason(EVENT_BROKER, "broken", "UnreachableVersion")
     site.create("Server", "ready-anyway", SERVER)
     site.await_ready("Server", "ready-anyway")
     assert operator.ready()

@@ -111,7 +111,10 @@ def test_from_legacy_to_projection_only_as_the_criteria_decide(
         {"name": "coverage", "result": "Pass", "value": "1"},
     ]
     assert rollouts.condition("Server")["status"] == "True"
-    assert rollouts.condition("Server", "RollbackSafe")["status"] == "True"
+    until(
+        lambda: rollouts.condition("Server", "RollbackSafe")["status"] == "True",
+        "every row is compared in the new phase",
+    )
 
     site.change("Server", "first", criticality="low")
     until(

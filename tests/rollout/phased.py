@@ -29,6 +29,7 @@ from eatool.registry.opening import OpenRegistry, open_registry
 from eatool.registry.service import Appender
 from eatool.rollout.appending import LegacyWriter
 from eatool.rollout.comparison import plain
+from eatool.rollout.draining import Draining
 from eatool.rollout.feed import FollowedByPhase, InlineByPhase
 from eatool.rollout.findings import Findings
 from eatool.rollout.followed import FollowedKinds
@@ -92,6 +93,7 @@ class Site:
     followed: FollowedKinds
     failing: Failing
     legacy: LegacyWriter
+    draining: Draining
     generation: int = field(default=0)
 
     @property
@@ -277,6 +279,7 @@ async def site(
                 followed,
                 failing[0],
                 legacy,
+                Draining(store, findings, verifier.suspects, "default"),
             )
         finally:
             intake.close()

@@ -61,6 +61,8 @@ class World:
     approvals: list[Approval] = field(default_factory=list)
     author: str = "unknown"
     undrained: str | None = None
+    unsafe: str | None = None
+    compared: bool = True
     retired_table: str | None = None
     #: Whether replicas by name answer at once, never, or are dead.
     replicas: dict[str, str] = field(default_factory=lambda: {"pod-1": "answers"})
@@ -83,6 +85,8 @@ class World:
             approvals=self.approvals,
             author=self.author,
             undrained=self.undrained,
+            unsafe=self.unsafe,
+            compared=self.compared,
             retired_table=self.retired_table if self.phase is Phase.RETIRED else None,
         )
 

@@ -289,7 +289,7 @@ def test_figures_that_do_not_come_abort_a_promotion() -> None:
 def test_what_was_accepted_is_finished_first() -> None:
     world = World(spec("DualWrite", transitions=[step("DualWrite")]), undrained="3 changes end")
     world.round()
-    assert world.round(seconds=1).status.message == "first 3 changes end"
+    assert world.round(seconds=1).status.message == "3 changes end"
     world.undrained = None
     assert isinstance(world.round(seconds=1).action, Commit)
 
@@ -370,14 +370,50 @@ def test_a_silent_replica_cannot_keep_a_kind_from_going_back() -> None:
     assert isinstance(world.round(seconds=1).action, Commit)
 
 
-def test_going_back_finishes_what_was_accepted_however_long_it_takes() -> None:
+def test_going_back_waits_for_what_was_accepted_or_does_not_happen() -> None:
     world = in_async()
-    world.undrained = "12 commands are queued"
+    world.undrained = "3 recorded events are not in the legacy table yet"
     world.declare(target_phase=Phase.PROJECTION_ONLY)
-    assert "12 commands are queued" in world.round().status.rollback.reason
-    assert world.round(hours=1).action is None
+    assert isinstance(world.round().action, Prepare)
+    assert world.round(seconds=29).action is None
+    given_up = world.round(seconds=1)
+    assert isinstance(given_up.action, Abort)
+    assert "3 recorded events are not" in given_up.status.message
+    between = world.round(seconds=59)
+    assert (between.status.state, between.action) == ("RollbackBlocked", None)
+    assert isinstance(world.round(seconds=1).action, Prepare)
     world.undrained = None
     assert isinstance(world.round(seconds=1).action, Commit)
+
+
+def test_a_way_back_that_would_lose_something_is_not_even_announced() -> None:
+    world = in_async(rollback={"auto": True})
+    world.unsafe = "the table refuses a row"
+    safe = condition(world.round(), "RollbackSafe")
+    assert safe == ("False", "NotYet")
+    world.watched["parity"] = Outcome.FAIL
+    blocked = world.rounds(10, minutes=5)
+    assert (blocked.status.state, blocked.action) == ("RollbackBlocked", None)
+    assert "the table refuses a row" in blocked.status.message
+    assert condition(blocked, "Stalled") == ("True", "RollbackBlocked")
+    assert blocked.status.transition is not None
+    assert blocked.status.transition.to is Phase.PROJECTION_ONLY
+    world.approve("held")
+    assert world.round(seconds=1).action is None
+    world.approve("lossy", ticket="CHG-9")
+    world.undrained = world.unsafe
+    action = world.round(seconds=1).action
+    assert isinstance(action, Prepare)
+    assert action.cause.ticket == "CHG-9"
+    assert isinstance(world.round(seconds=1).action, Commit)
+
+
+def test_what_was_not_compared_is_not_called_safe() -> None:
+    world = in_async()
+    world.compared = False
+    assert condition(world.round(), "RollbackSafe") == ("False", "NotYet")
+    world.compared = True
+    assert condition(world.round(), "RollbackSafe") == ("True", "Possible")
 
 
 def test_a_lowered_target_goes_back_step_by_step() -> None:

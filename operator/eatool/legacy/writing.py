@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
 from itertools import islice
@@ -57,6 +58,15 @@ class LegacyRows:
     def __init__(self, connection: Connection, *, clock: Clock = utc_now) -> None:
         self._connection = connection
         self._clock = clock
+
+    @contextmanager
+    def tentative(self) -> Iterator[None]:
+        """Undo at the end of the block what was written in it, refused statements included."""
+        savepoint = self._connection.begin_nested()
+        try:
+            yield
+        finally:
+            savepoint.rollback()
 
     def get(self, aggregate_type: str, row_id: str) -> LegacyRow | None:
         """One row, a soft-deleted one included."""

@@ -178,6 +178,17 @@ class Findings:
         )
         return self._read(lambda connection: list(connection.scalars(query)))
 
+    def mismatched(self, aggregate_type: str, before: datetime | None = None) -> list[str]:
+        """Ids of open mismatches; ``before``: of those last seen then."""
+        query = select(parity_finding.c.id).where(
+            parity_finding.c.aggregate_type == aggregate_type,
+            parity_finding.c.verdict == Verdict.MISMATCH.value,
+            parity_finding.c.resolved_at.is_(None),
+        )
+        if before is not None:
+            query = query.where(parity_finding.c.last_seen < before)
+        return self._read(lambda connection: list(connection.scalars(query)))
+
     # -- sweeps --------------------------------------------------------------------------------
 
     def sweep(self, aggregate_type: str) -> Sweep | None:

@@ -18,6 +18,8 @@ from eatool.rollout.status import GateStatus
 PROMOTE: Final = "promote"
 #: The gate of a rollout that went back by itself too often.
 HELD: Final = "held"
+#: The gate of a rollback that would undo what was accepted; open only when it is named itself.
+LOSSY: Final = "lossy"
 
 _DAYS: Final = ("Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun")
 

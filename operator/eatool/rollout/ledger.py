@@ -9,7 +9,7 @@ another, so that late acknowledgements of the first cannot count for the second.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from enum import StrEnum
@@ -170,6 +170,11 @@ class TransitionRecord:
     finished_at: datetime
     cause: Cause
     position: int | None = None
+
+
+def entered_from(standing: Standing, history: Iterable[TransitionRecord]) -> Phase | None:
+    """The phase before this one; ``None`` when there was none, or it is forgotten."""
+    return next((each.source for each in history if each.epoch == standing.epoch), None)
 
 
 class LedgerRefused(Exception):

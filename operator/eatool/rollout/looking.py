@@ -10,7 +10,7 @@ from eatool.rollout import effective, gates, soaking
 from eatool.rollout.criteria import Result
 from eatool.rollout.declared import EventSourcingRolloutSpec
 from eatool.rollout.effective import Guard, Step
-from eatool.rollout.gates import HELD, PROMOTE, Approval
+from eatool.rollout.gates import HELD, LOSSY, PROMOTE, Approval
 from eatool.rollout.ledger import (
     Replica,
     Standing,
@@ -33,8 +33,10 @@ class Seen:
             :func:`eatool.rollout.effective.guard` of the phase.
         approvals: from everywhere: spec, API, annotations.
         author: who changed the spec last, as far as is known.
-        undrained: what of the old phase must be finished before the next may begin, in words
-            (``12 commands are queued``); ``None`` when nothing is left.
+        undrained: what the transition under way has to wait for, in words (``2 recorded events
+            are not in the legacy table yet``); ``None`` when nothing is left.
+        unsafe: what going back would lose now, and should have been done by now, likewise.
+        compared: whether every row has been compared in this phase.
         retired_table: name of the retired table while it is there.
 
     """
@@ -49,6 +51,8 @@ class Seen:
     approvals: Sequence[Approval] = ()
     author: str = "unknown"
     undrained: str | None = None
+    unsafe: str | None = None
+    compared: bool = True
     retired_table: str | None = None
 
 
@@ -81,6 +85,11 @@ def transition_id(standing: Standing, to: Phase) -> str:
     """What approvals name; another attempt from the same phase keeps it, a new phase does not."""
     kind = standing.aggregate_type.replace("_", "-")
     return f"{kind}-{standing.epoch}-{to.lower()}"
+
+
+def lossy_gate(standing: Standing, to: Phase, approvals: Sequence[Approval]) -> GateStatus:
+    """Whether a person takes the loss of a rollback to ``to``."""
+    return gates.manual(LOSSY, transition_id(standing, to), approvals)
 
 
 def demotions(history: Sequence[TransitionRecord]) -> int:

@@ -8,7 +8,7 @@ forgotten is in the ledger.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Final
 
@@ -19,7 +19,7 @@ from eatool.rollout.declared import EventSourcingRolloutSpec
 from eatool.rollout.dropping import drop_approval
 from eatool.rollout.gates import HELD
 from eatool.rollout.ledger import Cause, Preparation, TransitionResult, Trigger
-from eatool.rollout.looking import Round, Seen, look
+from eatool.rollout.looking import Round, Seen, look, lossy_gate
 from eatool.rollout.phases import Phase
 from eatool.rollout.reporting import Condition, conditions, report
 from eatool.rollout.status import CriterionStatus, RolloutStatus, State
@@ -47,6 +47,8 @@ def decide(spec: EventSourcingRolloutSpec, before: RolloutStatus | None, seen: S
         before = None
     round_ = look(spec, before, seen)
     state, message, action = _act(spec, round_, seen)
+    if state == "RollbackBlocked" and (back := seen.standing.phase.previous) is not None:
+        round_ = replace(round_, gates=(lossy_gate(seen.standing, back, seen.approvals),))
     status = report(round_, state, message, seen)
     return Decision(status, conditions(spec, round_, status), action)
 
@@ -64,8 +66,7 @@ def _act(spec: EventSourcingRolloutSpec, round_: Round, seen: Seen) -> _Verdict:
     if spec.paused:
         return "Paused", "no transition starts while spec.paused is true", None
     if (cause := _way_back(spec, round_, seen)) is not None and phase.previous is not None:
-        message = f"back to {phase.previous}: {cause.reason}"
-        return "RollingBack", message, Prepare(phase.previous, cause)
+        return _going_back(phase.previous, cause, seen)
     if target is phase:
         return "Complete", f"the phase is {phase}, as spec.targetPhase says", None
     return _waiting(round_, seen)
@@ -81,6 +82,23 @@ def _way_back(spec: EventSourcingRolloutSpec, round_: Round, seen: Seen) -> Caus
     if failure is None or round_.cooling_until is not None:
         return None
     return Cause(Trigger.FAILURE, failure, evidence=evidence)
+
+
+def _going_back(to: Phase, cause: Cause, seen: Seen) -> _Verdict:
+    """Announce it, unless it would come to nothing: changes of the kind would wait in vain."""
+    if (gate := lossy_gate(seen.standing, to, seen.approvals)).state == "Approved":
+        cause = replace(
+            cause,
+            reason=f"{cause.reason}; {gate.message}",
+            ticket=gate.ticket,
+            gates=(gate.model_dump(mode="json", exclude_none=True),),
+        )
+    elif seen.unsafe is not None:
+        return "RollbackBlocked", f"cannot go back to {to} yet: {seen.unsafe}", None
+    elif (retry := _retry_at(to, seen)) is not None:
+        message = f"the last attempt to go back was aborted, next at {retry.isoformat()}"
+        return "RollbackBlocked", message, None
+    return "RollingBack", f"back to {to}: {cause.reason}", Prepare(to, cause)
 
 
 def _tripped(round_: Round) -> str | None:
@@ -174,7 +192,7 @@ def _promoting(
     own yet.
     """
     reason = None
-    waiting = _unready(prepared, seen)
+    waiting = _unacknowledged(prepared, seen) or seen.undrained
     if spec.paused:
         reason = "spec.paused was set"
     elif spec.target_phase.number < prepared.to.number:
@@ -200,29 +218,33 @@ def _rolling_back(
     """As before, but nobody who does not answer can keep a kind from going back.
 
     The fence keeps such a replica out. What was accepted under the old phase is finished first,
-    however long that takes: going back must lose nothing.
+    or the kind does not go back: that must lose nothing, unless a person says so.
     """
     by_spec = prepared.cause.trigger is Trigger.SPEC
     if by_spec and spec.target_phase.number >= seen.standing.phase.number:
         reason = f"spec.targetPhase was raised to {spec.target_phase} again"
         return "Blocked", f"aborted: {reason}", Abort(prepared.epoch, reason)
-    if seen.undrained is not None:
-        return "RollingBack", f"first {seen.undrained}", None
-    waiting = _unready(prepared, seen)
+    gate = lossy_gate(seen.standing, prepared.to, seen.approvals)
+    if seen.undrained is not None and gate.state == "Waiting":
+        if not _late(prepared, seen):
+            return "RollingBack", f"waits: {seen.undrained}", None
+        reason = f"gave up after {PREPARE_TIMEOUT.total_seconds():.0f} s: {seen.undrained}"
+        return "RollbackBlocked", f"aborted: {reason}", Abort(prepared.epoch, reason)
+    waiting = _unacknowledged(prepared, seen)
     if waiting is not None and not _late(prepared, seen):
         return "RollingBack", waiting, None
     return "RollingBack", f"going back to {prepared.to}", Commit(prepared.epoch)
 
 
-def _unready(prepared: Preparation, seen: Seen) -> str | None:
-    """What a transition still waits for."""
+def _unacknowledged(prepared: Preparation, seen: Seen) -> str | None:
+    """Who has yet to let go of the old phase."""
     alive = [replica for replica in seen.replicas if replica.alive]
     missing = [replica.name for replica in alive if replica.acked_epoch < prepared.epoch]
     if missing:
         return f"waiting for {', '.join(missing)}"
     if not alive:
         return "no replica is alive"
-    return seen.undrained and f"first {seen.undrained}"
+    return None
 
 
 def _late(prepared: Preparation, seen: Seen) -> bool:

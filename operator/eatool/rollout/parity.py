@@ -19,7 +19,7 @@ from eatool.legacy.tables import legacy_change
 from eatool.rollout.comparison import Comparison, Verdict, Versions, compare, snapshot
 from eatool.rollout.findings import Findings
 from eatool.rollout.ignoring import Ignored, accept
-from eatool.rollout.ledger import Standing
+from eatool.rollout.ledger import Standing, entered_from
 from eatool.rollout.phases import Phase
 from eatool.rollout.repair import UNRECORDED, Mended, Repair, Repaired
 from eatool.rollout.view import PhaseView
@@ -33,6 +33,8 @@ _log = logging.getLogger(__name__)
 _PAGE: Final = 2_000
 #: Rewrites of one key in a row before it is left to the next sweep.
 _REWRITES: Final = 3
+#: Between these two it changes whether the row or the log is right.
+_SIDES: Final = frozenset({Phase.DUAL_WRITE, Phase.PROJECTION_ONLY})
 #: Phases in which legacy table and registry are to agree.
 COMPARED: Final = frozenset({Phase.DUAL_WRITE, Phase.PROJECTION_ONLY, Phase.ASYNC_COMMANDS})
 
@@ -84,6 +86,7 @@ class Verifier:
         self._ignored: Mapping[str, Ignored] = {} if ignored is None else ignored
         self._grace = grace
         self._suspects: defaultdict[str, set[str]] = defaultdict(set)
+        self._looked_at: Mapping[str, frozenset[str]] = {}
         self._looks: dict[tuple[str, str], _Look] = {}
         self._rewritten: defaultdict[tuple[str, str], int] = defaultdict(int)
         #: The rules that open findings were judged by.
@@ -103,6 +106,7 @@ class Verifier:
         left, after = 0, 0
         await asyncio.to_thread(self._suspect_by_new_rules)
         suspects, self._suspects = self._suspects, defaultdict(set)
+        self._looked_at = {kind: frozenset(ids) for kind, ids in suspects.items()}
         while True:
             marks, last = await asyncio.to_thread(self._marks, after)
             for aggregate_type, by_id in marks.items():
@@ -114,11 +118,17 @@ class Verifier:
         for aggregate_type, ids in suspects.items():
             for part in _parts(sorted(ids)):
                 left += await self._verify(aggregate_type, {each: Mark() for each in part})
+        self._looked_at = {}
         return left
 
     def suspect(self, aggregate_type: str, ids: Iterable[str]) -> None:
         """Have these looked at, written to or not."""
         self._suspects[aggregate_type].update(ids)
+
+    def suspects(self, aggregate_type: str) -> frozenset[str]:
+        """Those that are yet to be judged, or just are."""
+        waiting = frozenset(self._suspects.get(aggregate_type, ()))
+        return waiting | self._looked_at.get(aggregate_type, frozenset())
 
     async def settled(self, standing: Standing) -> bool:
         """Whether the transition under way may go on: nothing of the kind is left unverified.
@@ -126,10 +136,9 @@ class Verifier:
         Asked only where it changes who is authoritative. What was written before under the old
         rules must have been dealt with by them.
         """
-        sides = {standing.phase, standing.preparing}
-        if not {Phase.DUAL_WRITE, Phase.PROJECTION_ONLY} <= sides:
+        if not {standing.phase, standing.preparing} >= _SIDES:
             return True
-        if self._suspects[standing.aggregate_type]:
+        if self.suspects(standing.aggregate_type):
             return False
         dirty = exists().where(legacy_change.c.aggregate_type == standing.aggregate_type)
         query = select(dirty)
@@ -195,19 +204,19 @@ class Verifier:
     async def _repaired(
         self, kind: EntityKind, standing: Standing, compared: Comparison, mark: Mark
     ) -> Repaired:
-        if standing.phase is Phase.DUAL_WRITE or await self._written_before(standing, mark):
+        if await self._row_decides(standing, mark):
             return await self._repair.legacy_wins(kind, compared, standing)
         written = bool(mark.seqs) and not await self._was_refused(kind, compared)
         return await self._repair.log_wins(kind, compared, standing, written=written)
 
-    async def _written_before(self, standing: Standing, mark: Mark) -> bool:
-        """Whether the row was written while it was authoritative, just before the promotion."""
-        if standing.phase is not Phase.PROJECTION_ONLY or mark.changed_at is None:
-            return False
-        if mark.changed_at >= standing.since:
-            return False
-        last = await asyncio.to_thread(self._view.ledger.history, standing.aggregate_type, 1)
-        return bool(last) and last[0].source is Phase.DUAL_WRITE
+    async def _row_decides(self, standing: Standing, mark: Mark) -> bool:
+        """Whether the row is right: by the phase that it was written in, not by today's."""
+        today = standing.phase is Phase.DUAL_WRITE
+        if mark.changed_at is None or mark.changed_at >= standing.since:
+            return today
+        past = await asyncio.to_thread(self._view.ledger.history, standing.aggregate_type)
+        before = entered_from(standing, past)
+        return before is Phase.DUAL_WRITE if before in _SIDES else today
 
     async def _was_refused(self, kind: EntityKind, compared: Comparison) -> bool:
         return bool(await self._complaints(kind, compared))

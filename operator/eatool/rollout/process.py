@@ -17,6 +17,7 @@ from eatool.projections.following import Follower
 from eatool.projections.tables import PROJECTION
 from eatool.registry.opening import OpenRegistry
 from eatool.rollout.appending import LegacyWriter
+from eatool.rollout.draining import Draining
 from eatool.rollout.feed import DEFERRED, FollowedByPhase
 from eatool.rollout.findings import Findings
 from eatool.rollout.followed import FollowedKinds
@@ -137,6 +138,8 @@ class RolloutProcess:
             namespace=namespace,
             interval=lambda kind: self.sweeps.get(kind, _SWEEP),
         )
+        #: What has to be finished before another side decides.
+        self.draining = Draining(store, self.findings, self._verifier.suspects, namespace)
         self._workers = Workers(self.queue, self.registry.process, worker=replica, metrics=metrics)
         self._lease = SqlLease(engine, LEASE, replica)
         self._proofs = Proofs(store, self.view)

@@ -59,7 +59,7 @@ def report(round_: Round, state: State, message: str, seen: Seen) -> RolloutStat
         message=message,
         criteria_summary=f"{passed}/{len(counted)}",
         evaluated_at=seen.now,
-        transition=_transition(round_, seen),
+        transition=_transition(round_, state, seen),
         criteria=round_.criteria,
         rollback_criteria=round_.rollback_criteria,
         gates=round_.gates,
@@ -69,11 +69,13 @@ def report(round_: Round, state: State, message: str, seen: Seen) -> RolloutStat
     )
 
 
-def _transition(round_: Round, seen: Seen) -> TransitionStatus | None:
+def _transition(round_: Round, state: State, seen: Seen) -> TransitionStatus | None:
     standing = seen.standing
     prepared = standing.preparation
     if prepared is not None:
         identity, to = transition_id(standing, prepared.to), prepared.to
+    elif state == "RollbackBlocked" and (back := standing.phase.previous) is not None:
+        identity, to = transition_id(standing, back), back
     elif round_.transition_id is not None and round_.step is not None:
         identity, to = round_.transition_id, round_.step.to
     else:
@@ -97,16 +99,19 @@ def _transition(round_: Round, seen: Seen) -> TransitionStatus | None:
 def _rollback(round_: Round, seen: Seen) -> RollbackStatus:
     phase = seen.standing.phase
     back = phase.previous
+    safe = False
     if phase is Phase.RETIRED:
         reason = "Retired is final: nothing feeds the legacy table any more"
     elif back is None:
         reason = "there is nothing before Legacy"
-    elif seen.undrained is not None and phase is Phase.ASYNC_COMMANDS:
-        reason = f"back to {back} without loss; first {seen.undrained}"
+    elif seen.unsafe is not None:
+        reason = f"not back to {back} without loss: {seen.unsafe}"
+    elif phase.log_decides and not seen.compared:
+        reason = f"back to {back}, but not all rows have been compared in {phase} yet"
     else:
-        reason = f"back to {back} without loss: the legacy table has everything"
+        safe, reason = True, f"back to {back} without loss: the legacy table has everything"
     return RollbackStatus(
-        possible=back is not None,
+        possible=safe,
         reason=reason,
         demotions=round_.demotions,
         cooling_until=round_.cooling_until,
@@ -164,14 +169,20 @@ def _stalled(spec: EventSourcingRolloutSpec, status: RolloutStatus) -> Condition
     drop = drop_approval(spec, status.phase, status.retired_table)
     if drop is not None and drop.reason == "NamesAnotherTable":
         return Condition("Stalled", "True", drop.reason, drop.message)
-    if status.state == "Held":
-        return Condition("Stalled", "True", "Held", status.message)
+    if status.state in {"Held", "RollbackBlocked"}:
+        return Condition("Stalled", "True", status.state, status.message)
     limit = effective.deadline(spec)
     next_ = status.transition
     if status.state == "Blocked" and next_ and status.evaluated_at - next_.started_at >= limit:
         message = f"no progress for {limit}: {status.message}"
         return Condition("Stalled", "True", "ProgressDeadlineExceeded", message)
     return None
+
+
+def _safety(status: RolloutStatus) -> str:
+    if status.rollback.possible:
+        return "Possible"
+    return "NoWayBack" if status.phase.previous is None else "NotYet"
 
 
 def _own(
@@ -208,7 +219,7 @@ def _own(
         Condition(
             "RollbackSafe",
             "True" if back.possible else "False",
-            "Possible" if back.possible else "NoWayBack",
+            _safety(status),
             back.reason,
         ),
         *dropping,

@@ -26,6 +26,7 @@ State = Literal[
     "AwaitingDependency",
     "Preparing",
     "RollingBack",
+    "RollbackBlocked",
     "Paused",
     "Complete",
 ]

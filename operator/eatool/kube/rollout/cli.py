@@ -18,6 +18,7 @@ from eatool.kube.rollout.api import RolloutApi
 from eatool.kube.rollout.resource import APPROVE, annotations_of
 from eatool.kube.rollout.telling import BULLETS, STYLES, next_step, sentence
 from eatool.registry.command_line import KindName
+from eatool.rollout.gates import LOSSY
 from eatool.rollout.ledger_sql import SqlLedger
 from eatool.store.command_line import opened_store, store_option
 from eatool.terminal import cell, output_option, show_json, show_table
@@ -136,6 +137,11 @@ def approve(kind: Any, identity: str | None, gate: str | None, *, yes: bool) -> 
     if gate is not None and gate not in waiting:
         raise click.ClickException(
             f"gate {gate} does not wait; waiting: {', '.join(waiting) or '-'}"
+        )
+    if LOSSY in waiting and gate is None:
+        raise click.ClickException(
+            f"going back now undoes accepted changes: {told.get('message')}; "
+            f"if that is to be, say --gate {LOSSY}"
         )
     if not waiting:
         raise click.ClickException(f"no gate waits for a person: {told.get('message')}")

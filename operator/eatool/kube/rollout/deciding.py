@@ -151,6 +151,8 @@ class Decider:
         prometheus = self._asked(spec)
         step, guard = effective.step(spec, standing.phase), effective.guard(spec, standing.phase)
         retired = standing.phase is Phase.RETIRED
+        history = process.ledger.history(name, _HISTORY)
+        parity = self._parity(kind, standing)
         if retired:
             self._retirement.rename(kind, standing.since)
         return Seen(
@@ -158,26 +160,16 @@ class Decider:
             standing=standing,
             others=process.view.all(),
             replicas=process.ledger.replicas(name),
-            history=process.ledger.history(name, _HISTORY),
+            history=history,
             criteria=evaluate(step.criteria if step else (), name, process.samples, prometheus),
             rollback_criteria=evaluate(guard.criteria, name, process.samples, prometheus),
             approvals=approvals_of(spec, body, stamped=self._stamped),
             author=provenance_of(body, stamped=self._stamped).actor,
-            undrained=self._undrained(standing),
+            undrained=process.draining.left(standing, history),
+            unsafe=process.draining.overdue(standing),
+            compared=parity is None or parity.swept_at is not None,
             retired_table=self._retirement.remains(kind, standing.since) if retired else None,
         )
-
-    def _undrained(self, standing: Standing) -> str | None:
-        """What must be in the tables before the legacy table is no longer fed.
-
-        Queued commands need not be waited for: they are decided in whatever phase there is.
-        """
-        if standing.preparing is not Phase.RETIRED:
-            return None
-        lag = self._process.lag(standing.aggregate_type)
-        if lag is None:
-            return "the tables have to follow the log"
-        return f"{lag[0]} events are not in the tables" if lag[0] else None
 
     def _parity(self, kind: EntityKind, standing: Standing) -> Parity | None:
         if standing.phase not in COMPARED:

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import Any, Final
 
 from eatool.kube.conditions import condition_of
+from eatool.rollout.gates import LOSSY
 
 #: Colours of states; all others are on their way.
 STYLES: Final[Mapping[str, str]] = {
@@ -14,6 +15,7 @@ STYLES: Final[Mapping[str, str]] = {
     "Preparing": "cyan",
     "Held": "red",
     "Blocked": "red",
+    "RollbackBlocked": "red",
     "RollingBack": "red",
 }
 #: In front of criteria and gates.
@@ -53,4 +55,7 @@ def next_step(body: Mapping[str, Any]) -> str | None:
     if told.get("state") in {"AwaitingApproval", "Held"} and "transition" in told:
         kind, identity = body["metadata"]["name"], told["transition"]["id"]
         return f"To go on: eatool rollout approve {kind} --transition {identity}"
+    if told.get("state") == "RollbackBlocked" and "transition" in told:
+        command = f"eatool rollout approve {body['metadata']['name']} --gate {LOSSY}"
+        return f"To go back all the same, and undo what was accepted: {command}"
     return None

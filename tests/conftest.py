@@ -5,5 +5,6 @@ pytest_plugins = (
     "tests.plugins.controlplane",
     "tests.plugins.mosquitto",
     "tests.plugins.postgres",
+    "tests.plugins.prometheus",
     "tests.plugins.solace",
 )

@@ -149,6 +149,13 @@ class Operator:
             if sample.name == name and labels.items() <= sample.labels.items()
         )
 
+    @property
+    def http_port(self) -> int:
+        """Where it answers since its last start."""
+        port = self._find_port()
+        assert port is not None
+        return port
+
     def _find_port(self) -> int | None:
         if self._port is None:
             with self.log_file.open() as log:

@@ -3,68 +3,27 @@
 from __future__ import annotations
 
 import json
-import os
-import shutil
-import subprocess
 import threading
-import time
 from collections.abc import Callable, Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
+from tests.plugins.prometheus import PrometheusFactory
 
 from eatool.dev.ports import free_port
 from eatool.rollout.prometheus import ANSWER_LIMIT, BadQuery, NoAnswer, Prometheus
 
 
 @pytest.fixture(scope="module")
-def real(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Prometheus]:
-    """A Prometheus that scrapes itself every second."""
-    binary = shutil.which("prometheus")
-    if binary is None:
-        reason = "prometheus not found: apt-get install prometheus"
-        if os.environ.get("EATOOL_REQUIRE_PROMETHEUS"):
-            pytest.fail(reason)
-        pytest.skip(reason)
-    folder = tmp_path_factory.mktemp("prometheus")
-    port = free_port(None)
-    config = folder / "prometheus.yml"
-    config.write_text(
-        "global: {scrape_interval: 1s}\n"
-        f"scrape_configs: [{{job_name: self, static_configs: [{{targets: ['127.0.0.1:{port}']}}]}}]"
-    )
-    process = subprocess.Popen(
-        [
-            binary,
-            f"--config.file={config}",
-            f"--storage.tsdb.path={folder / 'data'}",
-            f"--web.listen-address=127.0.0.1:{port}",
-        ],
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
-    )
-    asked = Prometheus(f"http://127.0.0.1:{port}/")
-    try:
-        deadline = time.monotonic() + 60
-        while not scraped(asked):
-            assert time.monotonic() < deadline
-            time.sleep(0.2)
-        yield asked
-    finally:
-        asked.close()
-        process.terminate()
-        process.wait(30)
-
-
-def scraped(prometheus: Prometheus) -> bool:
-    try:
-        return prometheus.query("up") == 1.0
-    except NoAnswer:
-        return False
+def real(make_prometheus: PrometheusFactory) -> Iterator[Prometheus]:
+    """One that scrapes itself."""
+    asked = Prometheus(make_prometheus(None))
+    yield asked
+    asked.close()
 
 
 def test_a_real_prometheus_answers_with_a_number(real: Prometheus) -> None:
-    assert real.query('sum(up{job="self"})') == 1.0
+    assert real.query('sum(up{job="scraped"})') == 1.0
     assert real.query("scalar(up) * 42") == 42.0
     assert real.query("1/0 * up") == float("inf")
 

@@ -78,11 +78,12 @@ def dropped(stage: Stage) -> None:
         connection.execute(text(f"ALTER TABLE {recent} RENAME TO {name}"))
     _await_message(stage, f"the legacy table is kept as {name} until spec.retire.approveDrop")
     assert name in _tables(stage)
-    stage.rollouts.change(SERVER.kind, retire={"approveDrop": name})
+    approval = f'{{"spec": {{"retire": {{"approveDrop": "{name}"}}}}}}'
+    stage.rollouts.kubectl("patch", "esr", "server", "--type=merge", "-p", approval)
     until(lambda: name not in _tables(stage), "the table is dropped")
     newest = stage.store.read_stream(stream_of(SERVER.aggregate_type))[-1]
     assert (newest.type, newest.data["table"]) == (TABLE_DROPPED, name)
-    assert newest.actor not in {"system", "unknown"}
+    assert newest.actor == "kubectl-patch"
 
 
 def _await_message(stage: Stage, start: str) -> None:

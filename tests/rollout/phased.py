@@ -129,6 +129,8 @@ class Site:
                     pass
             else:
                 raise AssertionError("nobody acknowledged")
+            if to is Phase.RETIRED:
+                await self.verifier.once()
             self.ledger.commit(KIND.aggregate_type, begun.preparation.epoch)
             self.view.refresh()
             self.followed.once()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from uuid import uuid4
 
 import pytest
@@ -12,17 +12,22 @@ from sqlalchemy.exc import DBAPIError
 from tests.operator.rollout_site import old_registry
 
 from eatool.domain.kinds import by_kind
+from eatool.projections import checkpoints
+from eatool.projections.tables import PROJECTION
+from eatool.rollout.closing import CannotRetire, retired_name
+from eatool.rollout.draining import Draining
 from eatool.rollout.dropping import TABLE_DROPPED
+from eatool.rollout.findings import Findings
 from eatool.rollout.ledger import Cause, Trigger, stream_of
 from eatool.rollout.ledger_sql import SqlLedger
+from eatool.rollout.phases import Phase
 from eatool.rollout.retiring import Retirement
+from eatool.store.port import StoreError
 from eatool.store.sql.engine import open_engine
 from eatool.store.sql.log import SqlEventStore
 from eatool.store.verify import verify_chain
 
 _SERVER = by_kind("Server")
-_AT = datetime(2027, 2, 1, 9, tzinfo=UTC)
-_RETIRED = "servers_retired_20270201"
 _INSERT = "INSERT INTO {} (id, hostname) VALUES ('a', 'a.example')"
 _WRITES = (_INSERT, "UPDATE {} SET hostname = 'b.example'", "DELETE FROM {}")
 
@@ -69,28 +74,59 @@ def run(engine: Engine, statement: str) -> list[str]:
 
 
 def test_a_retired_table_can_be_read_and_not_be_written(
-    retirement: Retirement, application: Engine
+    store: SqlEventStore, application: Engine
 ) -> None:
     run(application, _INSERT.format("servers"))
-    assert retirement.rename(_SERVER, _AT) == _RETIRED
-    assert retirement.rename(_SERVER, _AT) is None
-    for table in ("servers", _RETIRED):
+    verified(store)
+    name = retired_name(_SERVER, retire(SqlLedger(store)))
+    for table in ("servers", name):
         for write in _WRITES:
             with pytest.raises(DBAPIError):
                 run(application, write.format(table))
     with pytest.raises(DBAPIError):
-        run(application, f"UPDATE {_RETIRED} SET region = 'eu'")
-    assert run(application, f"SELECT hostname FROM {_RETIRED}") == ["a.example"]
+        run(application, f"UPDATE {name} SET region = 'eu'")
+    assert run(application, f"SELECT hostname FROM {name}") == ["a.example"]
+
+
+def test_no_write_is_accepted_and_lost_around_the_commit(
+    store: SqlEventStore, application: Engine
+) -> None:
+    """Unverified, it keeps the kind from retiring; after the commit it is refused."""
+    ledger = SqlLedger(store)
+    epoch = prepare(ledger)
+    run(application, _INSERT.format("servers"))
+    with pytest.raises(CannotRetire, match="not verified"):
+        ledger.commit("server", epoch)
+    assert ledger.standings()["server"].phase is Phase.ASYNC_COMMANDS
+    run(application, "UPDATE servers SET hostname = 'still.open'")
+    verified(store)
+    ledger.commit("server", epoch)
+    with pytest.raises(DBAPIError):
+        run(application, "UPDATE servers SET hostname = 'lost.example'")
+
+
+def test_a_writer_that_has_not_committed_is_waited_for(
+    store: SqlEventStore, application: Engine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What nobody sees yet must not slip into a table that nobody looks at any more."""
+    if store.engine.dialect.name != "postgresql":
+        return  # one writer at a time: there is no other transaction to wait for
+    monkeypatch.setattr("eatool.rollout.closing._LOCK_TIMEOUT", "100ms")
+    ledger = SqlLedger(store)
+    epoch = prepare(ledger)
+    with application.begin() as connection:
+        connection.execute(text(_INSERT.format("servers")))
+        with pytest.raises(StoreError):
+            ledger.commit("server", epoch)
+    with pytest.raises(CannotRetire, match="not verified"):
+        ledger.commit("server", epoch)
 
 
 def test_it_is_dropped_with_all_that_closed_it_and_the_log_says_on_whose_word(
     retirement: Retirement, store: SqlEventStore
 ) -> None:
     since = retire(SqlLedger(store))
-    name = f"servers_retired_{since:%Y%m%d}"
-    assert retirement.remains(_SERVER, since) is None, "it is not renamed yet"
-    assert not retirement.drop(_SERVER, name, "jane"), "nor dropped by a name it will have"
-    retirement.rename(_SERVER, since)
+    name = retired_name(_SERVER, since)
     assert retirement.remains(_SERVER, since) == name
     assert not retirement.drop(_SERVER, "applications", "jane")
     assert retirement.drop(_SERVER, name, "jane")
@@ -104,24 +140,53 @@ def test_it_is_dropped_with_all_that_closed_it_and_the_log_says_on_whose_word(
     assert verify_chain(store).sound
 
 
+def test_a_name_that_is_taken_keeps_the_kind_from_retiring(store: SqlEventStore) -> None:
+    ledger = SqlLedger(store)
+    epoch = prepare(ledger)
+    for day in (0, 1):  # the test may run at midnight
+        name = retired_name(_SERVER, datetime.now(UTC) + timedelta(days=day))
+        run(store.engine, f"CREATE TABLE {name} (id text)")
+    draining = Draining(store, Findings(store.engine), lambda _: (), "default")
+    with store.transaction() as connection:
+        checkpoints.begin(connection, PROJECTION, ["server"], store.head().position)
+    left = draining.left(ledger.standings()["server"], ledger.history("server"))
+    assert left is not None
+    assert "there is another table servers_retired_" in left
+    with pytest.raises(CannotRetire, match="there is another table"):
+        ledger.commit("server", epoch)
+    assert "servers" in inspect(store.engine).get_table_names()
+
+
 def test_a_table_of_somebody_else_is_not_taken_for_the_retired_one(
     retirement: Retirement, store: SqlEventStore
 ) -> None:
     since = retire(SqlLedger(store))
-    name = f"servers_retired_{since:%Y%m%d}"
+    name = retired_name(_SERVER, since)
+    run(store.engine, f"DROP TABLE {name}")
     run(store.engine, f"CREATE TABLE {name} (id text)")
-    assert retirement.rename(_SERVER, since) is None
     assert retirement.remains(_SERVER, since) is None
     assert not retirement.drop(_SERVER, name, "jane")
     assert name in inspect(store.engine).get_table_names()
 
 
-def retire(ledger: SqlLedger) -> datetime:
-    """Step by step; since when the kind is in Retired."""
+def verified(store: SqlEventStore) -> None:
+    """As if whoever looks at written rows had looked."""
+    run(store.engine, "DELETE FROM legacy_change")
+
+
+def prepare(ledger: SqlLedger) -> int:
+    """Step by step; the epoch with which Retired is announced."""
     cause = Cause(Trigger.AUTO, "in a test")
     standing = ledger.enroll("server", cause)
     while (to := standing.phase.next) is not None:
         prepared = ledger.begin("server", to, cause).preparation
         assert prepared is not None
+        if to is Phase.RETIRED:
+            return prepared.epoch
         standing = ledger.commit("server", prepared.epoch)
-    return standing.since
+    raise AssertionError("unreachable: Retired is the last")
+
+
+def retire(ledger: SqlLedger) -> datetime:
+    """Since when the kind is in Retired."""
+    return ledger.commit("server", prepare(ledger)).since

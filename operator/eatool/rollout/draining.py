@@ -20,6 +20,7 @@ from eatool.legacy.tables import legacy_change
 from eatool.legacy.writing import LegacyRows
 from eatool.projections.following import FollowingLag, lags
 from eatool.registry.folding import fold_events
+from eatool.rollout.closing import obstacle
 from eatool.rollout.feed import DEFERRED
 from eatool.rollout.findings import PATIENCE, Findings
 from eatool.rollout.ledger import Standing, TransitionRecord, entered_from
@@ -70,6 +71,8 @@ class Draining:
         behind = self._behind(standing, prepared.to, _NONE)
         if behind is not None:
             return behind
+        if prepared.to is Phase.RETIRED and (found := self._obstacle(standing)) is not None:
+            return found
         if _has_gone_back(standing, prepared.to, history):
             return self._unverified(standing, standing.since)
         if not _changes_sides(standing.phase, prepared.to):
@@ -91,6 +94,11 @@ class Draining:
             due = self._database.now(connection) - PATIENCE
         open_ = self._findings.mismatched(standing.aggregate_type, before=due)
         return self._unverified(standing, due, open_)
+
+    def _obstacle(self, standing: Standing) -> str | None:
+        kind = KINDS[standing.aggregate_type]
+        with self._database.read() as connection:
+            return obstacle(connection, kind, self._database.now(connection))
 
     # -- the legacy table follows the log --------------------------------------------------------
 

@@ -8,7 +8,9 @@ from typing import Final
 from sqlalchemy import Connection, delete, func, insert, select, update
 
 from eatool.domain.events import JsonObject
+from eatool.domain.kinds import KINDS
 from eatool.rollout import ledger_rows as rows
+from eatool.rollout.closing import close_table
 from eatool.rollout.ledger import (
     DEAD_AFTER,
     HISTORY_LIMIT,
@@ -109,6 +111,8 @@ class SqlLedger:
                 return standing
             prepared = rows.announced(standing, epoch)
             now = self._database.now(connection)
+            if prepared.to is Phase.RETIRED:
+                close_table(connection, KINDS[aggregate_type], now)
             connection.execute(
                 update(rollout)
                 .where(rollout.c.aggregate_type == aggregate_type)

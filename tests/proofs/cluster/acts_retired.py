@@ -38,7 +38,8 @@ def retired(stage: Stage, first: Fate | None, second: Fate | None) -> None:
     stage.operator.meet(first)
     stage.operator.await_death()
     stage.kills += 1
-    assert stage.standing(SERVER).phase is Phase.RETIRED
+    assert stage.standing(SERVER).phase is Phase.ASYNC_COMMANDS
+    assert SERVER.table in _tables(stage), "phase and table change together, or not at all"
     stage.people.edit(SERVER.kind, "kubectl after the last transition")
     stage.operator.begin(second)
     until(lambda: _retired_name(stage) in _tables(stage), "the table is renamed")

@@ -153,8 +153,6 @@ class Decider:
         retired = standing.phase is Phase.RETIRED
         history = process.ledger.history(name, _HISTORY)
         parity = self._parity(kind, standing)
-        if retired:
-            self._retirement.rename(kind, standing.since)
         return Seen(
             now=datetime.now(UTC),
             standing=standing,
@@ -193,7 +191,7 @@ class Decider:
                 return
             standing = carry_out(self._process.ledger, name, action)
         except LedgerRefused as refused:
-            _log.info("another replica was quicker", entity=name, why=str(refused))
+            _log.info("rollout step refused", entity=name, why=str(refused))
         else:
             _log.info(
                 "rollout step",

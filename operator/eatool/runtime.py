@@ -103,6 +103,7 @@ async def run(settings: Settings) -> None:
             return
         process.store = log.store
         known = await log.registry.preload(log.entities.pages)
+        required = RequiredBrokers()
         rollout = None
         if settings.rollout:
             rollout = RolloutProcess(
@@ -112,10 +113,10 @@ async def run(settings: Settings) -> None:
                 replica=pod_identity(),
                 namespace=settings.legacy_namespace,
                 log_metrics=metrics,
+                required=required,
             )
             await asyncio.to_thread(rollout.start)
             stack.callback(rollout.close)
-        required = RequiredBrokers()
         process.operator = Operator(
             settings,
             log.registry if rollout is None else rollout.registry,
@@ -145,7 +146,7 @@ async def run(settings: Settings) -> None:
         for part, sample in samples.items():
             await stack.enter_async_context(beside(part, sample))
         watches = [
-            _watch_entities(process.operator, platform, stopping),
+            _watch_entities(process.operator, required, stopping),
             watch(
                 platform_handlers(platform),
                 stopping,
@@ -160,13 +161,13 @@ async def run(settings: Settings) -> None:
 
 
 async def _watch_entities(
-    operator: Operator, platform: PlatformOperator, stopping: asyncio.Event
+    operator: Operator, required: RequiredBrokers, stopping: asyncio.Event
 ) -> None:
     """Watch the kinds as soon as the brokers are known, or soon after if they cannot be.
 
     Without them every entity would seem to need no broker, and say so in its status.
     """
-    await asyncio.to_thread(platform.listed.wait, _BROKERS_KNOWN)
+    await asyncio.to_thread(required.listed.wait, _BROKERS_KNOWN)
     await watch(handlers(operator), stopping, name="kopf", namespaces=operator.namespaces)
 
 

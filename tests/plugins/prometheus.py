@@ -13,7 +13,8 @@ from pathlib import Path
 import pytest
 
 from eatool.dev.ports import free_port
-from eatool.rollout.prometheus import NoAnswer, Prometheus
+from eatool.rollout.prometheus import Prometheus
+from eatool.rollout.samples import NoAnswer
 
 #: Starts one that scrapes 127.0.0.1 at a port each second, or itself; returns its URL.
 PrometheusFactory = Callable[[int | None], str]

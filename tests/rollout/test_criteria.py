@@ -7,8 +7,8 @@ import pytest
 
 from eatool.rollout.criteria import Outcome, Result, evaluate
 from eatool.rollout.declared import CriterionSpec, Metric
-from eatool.rollout.prometheus import BadQuery, NoAnswer
-from eatool.rollout.samples import Reading
+from eatool.rollout.prometheus import BadQuery
+from eatool.rollout.samples import NoAnswer, Reading
 
 
 class Fixed:

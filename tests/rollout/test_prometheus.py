@@ -11,7 +11,8 @@ import pytest
 from tests.plugins.prometheus import PrometheusFactory
 
 from eatool.dev.ports import free_port
-from eatool.rollout.prometheus import ANSWER_LIMIT, BadQuery, NoAnswer, Prometheus
+from eatool.rollout.prometheus import ANSWER_LIMIT, BadQuery, Prometheus
+from eatool.rollout.samples import NoAnswer
 
 
 @pytest.fixture(scope="module")

@@ -10,6 +10,9 @@ from sqlalchemy import func, select, text
 from tests.rollout.conftest import Open, Time
 
 from eatool.domain.kinds import KINDS
+from eatool.publishing.checkpoints_sql import SqlCheckpoints
+from eatool.publishing.required import no_brokers
+from eatool.publishing.selection import EVERYTHING
 from eatool.registry.opening import open_registry
 from eatool.rollout.ledger import Cause, Trigger
 from eatool.rollout.process import Outset, RolloutProcess
@@ -84,7 +87,8 @@ async def test_operators_share_what_they_see(url: str) -> None:
     async with operator(url, "leader") as leader:
         leader.ledger.enroll("application", Cause(Trigger.COMMAND, "a test"))
         async with operator(url, "publisher") as publisher:
-            publisher.published("application", 3.0)
+            publisher.published("required", "application", 3.0)
+            publisher.published("other", "application", 90.0)
         reading = leader.samples.read("PublishLagSecondsP99", "application", HOUR)
     assert reading == Reading(3.0, 1)
 
@@ -92,8 +96,13 @@ async def test_operators_share_what_they_see(url: str) -> None:
 @asynccontextmanager
 async def operator(url: str, replica: str) -> AsyncIterator[RolloutProcess]:
     metrics = PrometheusMetrics(Labels.of(KINDS.values())).rollout
+    required = no_brokers()
+    required.replace({"required": EVERYTHING})
     async with open_registry(url) as opened:
-        process = RolloutProcess(opened, Outset(), metrics, replica=replica, namespace="default")
+        SqlCheckpoints(opened.store.engine).begin("required", 0)
+        process = RolloutProcess(
+            opened, Outset(), metrics, replica=replica, namespace="default", required=required
+        )
         process.start()
         try:
             yield process

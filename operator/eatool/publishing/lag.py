@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Final
 
-from sqlalchemy import Connection, func, select
+from sqlalchemy import ColumnElement, Connection, func, or_, select
 
 from eatool.publishing.checkpoints import Checkpoints, ParkedStream
+from eatool.publishing.selection import Selection
 from eatool.publishing.tables import relay_cursor
 from eatool.store.port import PARTITIONS
 from eatool.store.sql.database import Database
@@ -42,6 +43,10 @@ class Lag:
     parked: tuple[ParkedStream, ...]
 
 
+class NotBegun(Exception):
+    """A destination has no checkpoints: nobody can say what it has yet to get."""
+
+
 class LagReader:
     """Blocks; raises :class:`~eatool.store.port.StoreUnavailable` when the database is away."""
 
@@ -64,6 +69,39 @@ class LagReader:
             position = head
         return Lag(known=True, position=position, head=head, events=events, oldest=oldest,
                    parked=parked)  # fmt: skip
+
+    def oldest(
+        self, destination: str, aggregate_type: str, selection: Selection
+    ) -> datetime | None:
+        """When the oldest event of the kind was recorded that is selected and still to publish.
+
+        ``None``: nothing waits. Never too late: of a destination far behind it may be when the
+        first event was recorded that was not looked at. Parked streams are passed over. Raises
+        :class:`NotBegun`.
+        """
+        cursors = self._checkpoints.cursors(destination)
+        if len(cursors) < PARTITIONS:
+            raise NotBegun(f"broker {destination} has not begun")
+        first, head = min(cursor.position for cursor in cursors), self._store.head().position
+        waiting = (
+            select(event.c.recorded_at)
+            .join(
+                relay_cursor,
+                (relay_cursor.c.destination == destination)
+                & (relay_cursor.c.partition == event.c.partition),
+            )
+            .where(
+                event.c.position > relay_cursor.c.position,
+                event.c.position > first,
+                event.c.position <= first + _COUNTED,
+                *_selected(aggregate_type, selection),
+            )
+        )
+        with self._database.read() as connection:
+            found = connection.scalars(waiting.order_by(event.c.position).limit(1)).first()
+            if found is not None or head - first <= _COUNTED:
+                return found
+            return _recorded_after(connection, first + _COUNTED)
 
     def newest(self, stream_ids: Collection[str]) -> Mapping[str, int]:
         """Newest version of each stream."""
@@ -95,6 +133,18 @@ class LagReader:
             if head - position <= _COUNTED:
                 return events, oldest
             return head - position, oldest or _recorded_after(connection, position)
+
+
+def _selected(aggregate_type: str, selection: Selection) -> Iterator[ColumnElement[bool]]:
+    """What :class:`Selection` says of events of one kind, in SQL."""
+    inside = [f"{aggregate_type}/{each}/" for each in sorted(selection.namespaces)]
+    yield _begins(event.c.stream_id, inside or [f"{aggregate_type}/"])
+    if selection.event_types:
+        yield _begins(event.c.type, [f"{each}." for each in sorted(selection.event_types)])
+
+
+def _begins(column: ColumnElement[str], prefixes: Iterable[str]) -> ColumnElement[bool]:
+    return or_(*(column.startswith(each, autoescape=True) for each in prefixes))
 
 
 def _recorded_after(connection: Connection, position: int) -> datetime | None:

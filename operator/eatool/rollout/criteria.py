@@ -13,8 +13,8 @@ from typing import Final, Protocol
 
 from eatool.rollout.declared import CriterionSpec, Metric
 from eatool.rollout.effective import window
-from eatool.rollout.prometheus import BadQuery, NoAnswer, Queries
-from eatool.rollout.samples import Reading
+from eatool.rollout.prometheus import BadQuery, Queries
+from eatool.rollout.samples import NoAnswer, Reading
 
 _log = logging.getLogger(__name__)
 
@@ -66,7 +66,10 @@ class Measurements(Protocol):
     """Where the figures of built-in metrics come from. Blocks; thread-safe."""
 
     def read(self, metric: Metric, aggregate_type: str, window: timedelta) -> Reading | None:
-        """The figure over the last ``window``; ``None`` when there is none."""
+        """The figure over the last ``window``; ``None`` when there is none.
+
+        Raises :class:`~eatool.rollout.samples.NoAnswer` with the reason, if it is known.
+        """
         ...
 
 
@@ -122,7 +125,8 @@ def _judge(criterion: CriterionSpec, reading: Reading | None, missing: str) -> R
         missing = f"{reading.samples} of {enough} samples"
     elif reading is not None and not math.isnan(reading.value):
         holds = _HOLDS[criterion.op](reading.value, float(criterion.threshold))
-        return _result(criterion, Outcome.PASS if holds else Outcome.FAIL, reading)
+        outcome = Outcome.PASS if holds else Outcome.FAIL
+        return _result(criterion, outcome, reading, reading.about)
     failing = criterion.on_no_data == "Fail"
     outcome = Outcome.FAIL if failing else Outcome.INCONCLUSIVE
     return _result(criterion, outcome, reading, missing)

@@ -7,6 +7,7 @@ import logging
 import threading
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Final
 
 from eatool.commands.intake import CommandIntake
@@ -15,6 +16,9 @@ from eatool.commands.worker import Workers
 from eatool.domain.kinds import upcast
 from eatool.projections.following import Follower
 from eatool.projections.tables import PROJECTION
+from eatool.publishing.checkpoints_sql import SqlCheckpoints
+from eatool.publishing.lag import LagReader
+from eatool.publishing.required import RequiredBrokers, no_brokers
 from eatool.registry.opening import OpenRegistry
 from eatool.rollout.appending import LegacyWriter
 from eatool.rollout.draining import Draining
@@ -29,6 +33,7 @@ from eatool.rollout.ledger_sql import SqlLedger
 from eatool.rollout.measuring import Figures
 from eatool.rollout.parity import COMPARED, Verifier
 from eatool.rollout.proofs import Proofs
+from eatool.rollout.publish_lag import PublishLag
 from eatool.rollout.registry import PhasedRegistry
 from eatool.rollout.repair import Repair
 from eatool.rollout.samples import Samples
@@ -74,6 +79,7 @@ class RolloutProcess:
         replica: unique among processes.
         namespace: the one whose entities have legacy rows.
         log_metrics: told of events that are applied behind the log.
+        required: brokers that must get the events; none by default.
 
     """
 
@@ -86,6 +92,7 @@ class RolloutProcess:
         replica: str,
         namespace: str,
         log_metrics: LogMetrics | None = None,
+        required: RequiredBrokers | None = None,
     ) -> None:
         store, engine = opened.store, opened.store.engine
         self._store = store
@@ -151,6 +158,13 @@ class RolloutProcess:
         self.samples.supply("RebuildDifferences", self._proofs.reading)
         self._shared = SharedSamples(store, self.samples)
         self._shared.supply()
+        self._required = required or no_brokers()
+        publishing = PublishLag(
+            self._required,
+            LagReader(store, SqlCheckpoints(engine)),
+            partial(self._shared.read, "PublishLagSecondsP99"),
+        )
+        self.samples.supply("PublishLagSecondsP99", publishing.reading)
         self.view.on_change(metrics.standing)
 
     @property
@@ -174,9 +188,10 @@ class RolloutProcess:
         found = self._follower.lag().get(aggregate_type)
         return None if found is None else (found.events, found.seconds)
 
-    def published(self, aggregate_type: str, seconds: float) -> None:
+    def published(self, broker: str, aggregate_type: str, seconds: float) -> None:
         """A broker has acknowledged an event of the kind, so long after its commit."""
-        if self.view.of(aggregate_type) is not None:
+        required = broker in self._required.of_kind(aggregate_type)
+        if required and self.view.of(aggregate_type) is not None:
             self.samples.observe("PublishLagSecondsP99", aggregate_type, seconds)
 
     def start(self) -> None:

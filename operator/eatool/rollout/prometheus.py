@@ -7,14 +7,12 @@ from typing import Any, Final, Protocol
 
 import httpx
 
+from eatool.rollout.samples import NoAnswer
+
 #: Seconds for connecting, and for every wait within an answer.
 TIMEOUT: Final = 5.0
 #: Bytes of an answer that are read: one number needs far less.
 ANSWER_LIMIT: Final = 64 * 1024
-
-
-class NoAnswer(Exception):
-    """Prometheus could not be asked, or is overloaded: missing data."""
 
 
 class BadQuery(Exception):
@@ -27,7 +25,7 @@ class Queries(Protocol):
     def query(self, promql: str) -> float | None:
         """The number now; ``None`` for no series or NaN.
 
-        Raises :class:`NoAnswer` or :class:`BadQuery`.
+        Raises :class:`~eatool.rollout.samples.NoAnswer` or :class:`BadQuery`.
         """
         ...
 

@@ -25,10 +25,15 @@ _SMALLEST = 0.001
 
 
 class Reading(NamedTuple):
-    """A figure and the number of observations behind it."""
+    """A figure and the number of observations behind it; ``about``: what it is about."""
 
     value: float
     samples: int
+    about: str = ""
+
+
+class NoAnswer(Exception):
+    """There is no figure now, for the reason given: missing data."""
 
 
 class Over(Enum):

@@ -43,7 +43,7 @@ class CriterionStatus(SpecObject):
     failures: int = Field(0, description="Evaluations that failed in a row.")
     since: datetime = Field(description="Since when the result is what it is.")
     dry_run: bool = Field(False, description="Shown, decides nothing.")
-    message: str | None = Field(None, description="Why there is no figure.")
+    message: str | None = Field(None, description="Why there is no figure, or what it is about.")
 
 
 class GateStatus(SpecObject):

@@ -11,8 +11,8 @@ from eatool.telemetry.metrics import PublishingMetrics
 from eatool.telemetry.publishing import RelayMetrics
 
 Wake = Callable[[], None]
-#: Called with the aggregate type of an acknowledged event, and the seconds since its commit.
-Published = Callable[[str, float], None]
+#: Called with broker and aggregate type of an acknowledged event, and the seconds since its commit.
+Published = Callable[[str, str, float], None]
 
 
 class BrokerObserver(RelayMetrics):
@@ -33,7 +33,7 @@ class BrokerObserver(RelayMetrics):
         """Count an acknowledged event and both its latencies."""
         super().published(event, since_recorded, call)
         if self._published is not None:
-            self._published(event.ref.aggregate_type, since_recorded)
+            self._published(self._broker, event.ref.aggregate_type, since_recorded)
 
     def parked(self, streams: int) -> None:
         """See to the objects; the figure comes from the checkpoints, of all processes."""

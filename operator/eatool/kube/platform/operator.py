@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import asyncio
 import tempfile
-import threading
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -100,9 +99,6 @@ class PlatformOperator:
         self._observers: dict[str, Observer] = {}
         self._material = tempfile.TemporaryDirectory(prefix="eatool-")
         self._started: _Started | None = None
-        #: Set when the brokers that are declared are known: before that, nobody can say which of
-        #: them an entity must reach. Other threads wait for it.
-        self.listed = threading.Event()
 
     @property
     def namespace(self) -> str:
@@ -237,17 +233,17 @@ class PlatformOperator:
             try:
                 for resource in RESOURCES:
                     await self._compare(resource)
-                    self.listed.set()  # the brokers come first
+                    self._required.listed.set()  # the brokers come first
                 living = {
                     replay_name(checkpoint_of(body)) for body in self._sightings.of(EVENT_REPLAY)
                 }
                 await self._running.replays.forget_all_but(living)
             except (ApiUnavailable, StoreUnavailable) as error:
                 if isinstance(error, NotServed):
-                    self.listed.set()  # nobody can have declared anything
+                    self._required.listed.set()  # nobody can have declared anything
                 _log.warning("resync put off", why=str(error))
             self._look_at_all(EVENT_BROKER, EVENT_REPLAY)
-            known = self.listed.is_set()
+            known = self._required.listed.is_set()
             await asyncio.sleep(self._settings.resync_interval if known else _SOON)
 
     async def _compare(self, resource: Resource) -> None:

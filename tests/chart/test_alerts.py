@@ -49,3 +49,15 @@ def test_every_series_exists(file: Path) -> None:
             assert used <= names, rule["alert"]
             assert rule["labels"]["severity"] in {"critical", "warning", "info"}
             assert {"summary", "description"} <= rule["annotations"].keys()
+
+
+def test_every_alert_of_rollouts_is_raised_in_a_case() -> None:
+    rules = yaml.safe_load((CHART / "files" / "alerts" / "rollout.yaml").read_text())
+    wanted = {rule["alert"] for group in rules["groups"] for rule in group["rules"]}
+    raised = {
+        case["alertname"]
+        for test in yaml.safe_load(CASES.read_text())["tests"]
+        for case in test["alert_rule_test"]
+        if case.get("exp_alerts")
+    }
+    assert wanted <= raised

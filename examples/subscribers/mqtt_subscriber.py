@@ -107,7 +107,8 @@ def follow(options: argparse.Namespace) -> str | None:
 def main() -> int:
     """Run until SIGTERM or SIGINT; 1 when there is no broker, or it refuses."""
     options = arguments()
-    signal.signal(signal.SIGTERM, signal.default_int_handler)  # ends it as Ctrl-C does
+    for number in (signal.SIGTERM, signal.SIGINT):  # SIGINT too: scripts start with it ignored
+        signal.signal(number, signal.default_int_handler)
     try:
         refusal = follow(options)
     except KeyboardInterrupt:

@@ -5,10 +5,12 @@ from __future__ import annotations
 import signal
 import sqlite3
 from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
 from sqlalchemy import Connection, text
+from sqlalchemy.exc import DBAPIError
 from tests.plugins.postgres import PostgresServer
 from tests.store.stores import database_url
 from tests.store.support import append
@@ -40,6 +42,14 @@ class Sabotage:
         if self.armed:
             self.armed = False
             connection.execute(text(self.statement))
+
+
+class Hushing(Sabotage):
+    """A projection that hides what the database told it."""
+
+    def apply(self, connection: Connection, events: Sequence[RecordedEvent]) -> None:
+        with suppress(DBAPIError):
+            super().apply(connection, events)
 
 
 class Picky:
@@ -80,6 +90,24 @@ def test_a_connection_killed_under_an_append_that_went_ahead_is_not_noticed(
     assert verify_chain(store).sound
     store.close()
     assert postgres_server.cluster.port
+
+
+@pytest.mark.parametrize("appended", [0, 1], ids=["under the lock", "ahead"])
+def test_a_failure_that_a_projection_hides_is_no_commit(
+    request: pytest.FixtureRequest, tmp_path: Path, appended: int
+) -> None:
+    url = database_url("postgresql", tmp_path, request)
+    hushing = Hushing("SELECT 1 / 0")
+    store = SqlEventStore(open_engine(url), projections=[hushing])
+    for version in range(appended):
+        store.append(append("a", version))
+    hushing.armed = True
+    with pytest.raises(StoreError):
+        store.append(append("a", appended))
+    assert store.head().position == appended
+    store.append(append("a", appended))
+    assert verify_chain(store).sound
+    store.close()
 
 
 def test_idle_connections_killed_meanwhile_are_not_noticed(

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from sqlalchemy import event as listen
 from sqlalchemy import text
-from tests.store.support import append, keys, naming
+from tests.store.support import append, keys, naming, refs
 
 from eatool.store.arbiter import LogState, StreamHead
 from eatool.store.port import (
@@ -61,6 +61,16 @@ def test_what_others_appended_is_seen(log: SqlEventStore, other: SqlEventStore) 
             log.append(new)
     log.append(append("a", 4))
     assert verify_chain(log).sound
+
+
+@pytest.mark.parametrize("asked", [{}, {"no_events_since": frozenset({("server/shop", "X")})}])
+def test_what_is_named_is_loaded_when_only_the_writer_is_known(
+    log: SqlEventStore, other: SqlEventStore, asked: dict[str, Any]
+) -> None:
+    for name in ("z", "i"):
+        log.append(append(name, 0))
+    other.append(append("r", 0, requires_alive=refs("i")))
+    other.append(append("i", 1, requires_alive=refs("z"), decided_at=3, **asked))
 
 
 def test_two_writers_taking_turns(log: SqlEventStore, other: SqlEventStore) -> None:

@@ -192,10 +192,6 @@ class GroupCommit(Generic[_Request, _Answer]):
             callers_ran.wait(HANDOVER_SECONDS)
 
     def _signal_room(self) -> None:
-        if not self._room_waiters:
-            with self._room:
-                self._room.notify_all()
-            return
         with self._room:
             self._room.notify_all()
             waiters, self._room_waiters = self._room_waiters, []

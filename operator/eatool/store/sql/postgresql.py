@@ -112,8 +112,8 @@ class PostgresqlBackend:
                 raw.execute(MOVE_HEAD, end)
             else:
                 put(raw, rows, end=end)
-            if commit:
-                raw.execute("COMMIT")
+            committed = raw.execute("COMMIT") if commit else None
+        _require_commit(committed)
 
     def write_from(
         self,
@@ -130,15 +130,15 @@ class PostgresqlBackend:
             with raw.pipeline():
                 raw.execute(MOVE_HEAD_FROM, (start.hash, *end))
                 put(raw, rows)
-                if project is None:
-                    raw.execute("COMMIT")
+                committed = raw.execute("COMMIT") if project is None else None
         except psycopg.errors.NotNullViolation as violation:
             if violation.diag.table_name != "log":
                 raise
             return False
         if project is not None:
             project()
-            raw.execute("COMMIT")
+            committed = raw.execute("COMMIT")
+        _require_commit(committed)
         return True
 
     def by_ids(self, connection: Connection, ids: Sequence[UUID]) -> list[StoredEvent]:
@@ -177,6 +177,12 @@ class PostgresqlBackend:
 
 def _raw(connection: Connection) -> psycopg.Connection[tuple[Any, ...]]:
     return cast(psycopg.Connection[tuple[Any, ...]], connection.connection.driver_connection)
+
+
+def _require_commit(committed: psycopg.Cursor[tuple[Any, ...]] | None) -> None:
+    """The server answers COMMIT with ROLLBACK, and no error, when a projection hid one."""
+    if committed is not None and committed.statusmessage != "COMMIT":
+        raise psycopg.errors.InFailedSqlTransaction("a statement failed before, unnoticed")
 
 
 def _head(row: tuple[Any, ...] | None) -> Head:

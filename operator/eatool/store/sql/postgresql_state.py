@@ -57,7 +57,7 @@ def ask(raw: psycopg.Connection[tuple[Any, ...]], wanted: Wanted) -> Answers:
     """Send the queries for what is wanted; in the caller's pipeline."""
     state = referrers = types = fences = None
     appended, fenced = list(wanted.appended), bool(wanted.fences)
-    if len(appended) == len(wanted.streams) == 1 and not wanted.keys:
+    if len(appended) == 1 and wanted.streams == wanted.appended and not wanted.keys:
         query = _STATE_OF_ONE_AND_FENCES if fenced else _STATE_OF_ONE
         state = raw.execute(query, (*appended, *appended, *appended))
     elif wanted.streams or wanted.keys or appended:

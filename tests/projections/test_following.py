@@ -15,7 +15,7 @@ from tests.store.stores import DATABASES, database_url
 from tests.store.support import append as other_append
 
 from eatool.domain.kinds import KINDS
-from eatool.projections import checkpoints
+from eatool.projections import checkpoints, following
 from eatool.projections.following import Follower
 from eatool.projections.inline import ReadModels
 from eatool.projections.queries import Entities
@@ -171,6 +171,21 @@ def test_lag_counts_events_of_the_kind_and_their_age(store: SqlEventStore, clock
     assert (lag["other"].events, lag["other"].seconds) == (0, 0.0)
     each.step()
     assert each.lag()["server"].events == 0
+
+
+def test_an_event_behind_many_of_other_kinds_still_waits(
+    store: SqlEventStore, clock: Clock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(following, "_COUNTED", 3)
+    follow(store, "server")
+    for version in range(5):
+        store.append(other_append("a", version))
+    each = follower(store, clock)
+    assert each.lag()["server"].events == 0
+    servers(store, 1)
+    clock.now += timedelta(seconds=7)
+    waiting = each.lag()["server"]
+    assert (waiting.events, waiting.seconds) == (1, 7.0)
 
 
 async def test_it_runs_until_it_is_stopped(store: SqlEventStore, clock: Clock) -> None:

@@ -221,12 +221,21 @@ def lags(database: Database, projection: str = PROJECTION) -> dict[str, Followin
 
 
 def _lag(connection: Connection, aggregate_type: str, position: int, now: datetime) -> FollowingLag:
-    behind = select(func.count(), func.min(event.c.recorded_at)).where(
-        event.c.position > position,
-        event.c.position <= position + _COUNTED,
-        event.c.stream_id.startswith(f"{aggregate_type}/", autoescape=True),
-    )
-    events, oldest = connection.execute(behind).one()
+    of_kind = event.c.stream_id.startswith(f"{aggregate_type}/", autoescape=True)
+    events, oldest = connection.execute(
+        select(func.count(), func.min(event.c.recorded_at)).where(
+            event.c.position > position, event.c.position <= position + _COUNTED, of_kind
+        )
+    ).one()
+    if not events:
+        # Nothing near is not nothing: whether a kind has everything must never be guessed.
+        oldest = connection.scalar(
+            select(event.c.recorded_at)
+            .where(event.c.position > position + _COUNTED, of_kind)
+            .order_by(event.c.position)
+            .limit(1)
+        )
+        events = 0 if oldest is None else 1
     seconds = 0.0 if oldest is None else max(0.0, (now - oldest).total_seconds())
     return FollowingLag(position, events, seconds, oldest)
 

@@ -235,6 +235,14 @@ def test_a_replica_that_does_not_answer_aborts_a_promotion_which_is_tried_again(
     assert world.epoch == 3
 
 
+def test_a_commit_says_whether_it_is_late() -> None:
+    """A ledger may refuse it round after round, and changes of the kind wait meanwhile."""
+    world = World(spec("DualWrite", transitions=[step("DualWrite")]))
+    world.round()
+    assert world.look(seconds=29).action == Commit(world.announced, late=False)
+    assert world.look(seconds=1).action == Commit(world.announced, late=True)
+
+
 @pytest.mark.parametrize(
     "change",
     [{"paused": True}, {"target_phase": Phase.DUAL_WRITE}],

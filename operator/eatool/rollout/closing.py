@@ -6,21 +6,26 @@ There is no moment in between.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from datetime import datetime
 from typing import Final
 
 from sqlalchemy import Connection, inspect, select
+from sqlalchemy.exc import OperationalError
 
 from eatool.domain.kind import EntityKind
 from eatool.legacy import triggers
 from eatool.legacy.tables import LEGACY_TABLES, legacy_change
-from eatool.rollout.ledger import LedgerRefused
+from eatool.rollout.ledger import CannotRetire
 
 _MARK: Final = "_retired_"
 #: On PostgreSQL the comment of a table that was closed here.
 _COMMENT: Final = "retired by the EATool operator"
 #: Whoever reads the table for longer than this is waited for in another attempt.
 _LOCK_TIMEOUT: Final = "3s"
+#: lock_not_available: PostgreSQL's word for a lock timeout.
+_IN_USE: Final = "55P03"
+_MEND: Final = "drop that constraint first"
 _WRITES: Final = "INSERT, UPDATE, DELETE, TRUNCATE"
 #: Whoever has any right on a table or a column, the owner included.
 _WRITERS: Final = """
@@ -33,20 +38,17 @@ _WRITERS: Final = """
 """
 
 
-class CannotRetire(LedgerRefused):
-    """The legacy table cannot be closed as it is."""
-
-
 def retired_name(kind: EntityKind, at: datetime) -> str:
     """What the table of a kind that retired at ``at`` is called from then on."""
     return f"{kind.table}{_MARK}{at:%Y%m%d}"
 
 
 def obstacle(connection: Connection, kind: EntityKind, at: datetime) -> str | None:
-    """What is in the way of the name that the table would get at ``at``."""
+    """What keeps the table from being renamed and closed at ``at``, and what mends it."""
     name = retired_name(kind, at)
-    taken = inspect(connection).has_table(name)
-    return f"{kind.table} cannot be renamed: there is another table {name}" if taken else None
+    if inspect(connection).has_table(name):
+        return f"{kind.table} cannot be renamed: there is another table {name}"
+    return next(_foreign_keys(connection, kind.table), None)
 
 
 def close_table(connection: Connection, kind: EntityKind, at: datetime) -> None:
@@ -71,6 +73,34 @@ def close_table(connection: Connection, kind: EntityKind, at: datetime) -> None:
     _close(connection, name)
 
 
+def _foreign_keys(connection: Connection, table: str) -> Iterator[str]:
+    """Those between the table and one that is still written to, whose writes would fail.
+
+    New entities have no row to refer to; and PostgreSQL looks at a closed table as its owner, who
+    may not lock its rows any more.
+    """
+    inspector = inspect(connection)
+    default = inspector.default_schema_name
+    for schema in inspector.get_schema_names():
+        found = inspector.get_multi_foreign_keys(schema=None if schema == default else schema)
+        for (_, source), keys in found.items():
+            for key in keys:
+                target, columns = key["referred_table"], ", ".join(key["constrained_columns"])
+                from_here = schema == default and source == table
+                to_here = key["referred_schema"] in (None, default) and _same(target, table)
+                if from_here == to_here or was_closed(connection, target if from_here else source):
+                    continue
+                if to_here:
+                    yield f"{table} is referenced by {source}.{columns}: {_MEND}"
+                else:
+                    yield f"{table}.{columns} references {target}: {_MEND}"
+
+
+def _same(target: str, table: str) -> bool:
+    """SQLite gives a target as it was typed."""
+    return target.lower() == table
+
+
 def was_closed(connection: Connection, table: str) -> bool:
     """Whether it is there and was closed here, and not somebody else's of the same name."""
     if connection.dialect.name == "postgresql":
@@ -84,7 +114,14 @@ def _keep_writers_out(connection: Connection, table: str) -> None:
     """Until the transaction ends; on SQLite there is no other writer."""
     if connection.dialect.name == "postgresql":
         connection.exec_driver_sql(f"SET LOCAL lock_timeout = '{_LOCK_TIMEOUT}'")
-        connection.exec_driver_sql(f"LOCK TABLE {table} IN ACCESS EXCLUSIVE MODE")
+        try:
+            connection.exec_driver_sql(f"LOCK TABLE {table} IN ACCESS EXCLUSIVE MODE")
+        except OperationalError as error:
+            if getattr(error.orig, "sqlstate", None) != _IN_USE:
+                raise
+            raise CannotRetire(
+                f"{table} is in use by a transaction of more than {_LOCK_TIMEOUT}"
+            ) from error
         connection.exec_driver_sql("SET LOCAL lock_timeout = DEFAULT")
 
 

@@ -181,6 +181,10 @@ class LedgerRefused(Exception):
     """The ledger cannot take this step; the message says why."""
 
 
+class CannotRetire(LedgerRefused):
+    """The legacy table cannot be closed as it is."""
+
+
 class NotUnderRollout(LedgerRefused):
     """The kind has no row in the ledger."""
 

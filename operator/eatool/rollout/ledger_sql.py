@@ -32,6 +32,7 @@ from eatool.store.port import Append, Fence, NewEvent, RecordedEvent
 from eatool.store.sql.database import Database
 from eatool.store.sql.log import SqlEventStore
 from eatool.store.sql.tables import event
+from eatool.store.sql.tables import fence as fences
 
 #: Silent replicas are forgotten after this.
 FORGOTTEN_AFTER: Final = timedelta(hours=1)
@@ -112,6 +113,9 @@ class SqlLedger:
             prepared = rows.announced(standing, epoch)
             now = self._database.now(connection)
             if prepared.to is Phase.RETIRED:
+                # In the order of whoever writes rows: the fence, then the table.
+                held = select(fences).where(fences.c.name == fence_name(aggregate_type))
+                connection.execute(held.with_for_update())
                 close_table(connection, KINDS[aggregate_type], now)
             connection.execute(
                 update(rollout)

@@ -209,7 +209,8 @@ def _promoting(
         return "Blocked", f"aborted: {reason}", Abort(prepared.epoch, reason)
     if waiting is not None:
         return "Preparing", waiting, None
-    return "Preparing", f"all are ready for {prepared.to}", Commit(prepared.epoch)
+    commit = Commit(prepared.epoch, late=_late(prepared, seen))
+    return "Preparing", f"all are ready for {prepared.to}", commit
 
 
 def _rolling_back(

@@ -44,8 +44,19 @@ def platform_crds(admin: ApiClient) -> None:
         apply(admin, f"{CRDS}/{crd['metadata']['name']}", crd)
 
     def served(resource: Resource) -> bool:
-        path = f"/apis/{API_GROUP}/{API_VERSION}/{resource.plural}"
-        return admin.request("GET", path).status == HTTPStatus.OK
+        place = "namespaces/default/" if resource.scope == "Namespaced" else ""
+        path = f"/apis/{API_GROUP}/{API_VERSION}/{place}{resource.plural}"
+        probe = {
+            "apiVersion": resource.api_version,
+            "kind": resource.kind,
+            "metadata": {"name": "probe"},
+        }
+        # Lists are answered some seconds before objects are taken.
+        return (
+            admin.request("GET", path).status == HTTPStatus.OK
+            and admin.request("POST", f"{path}?dryRun=All", probe).status
+            == HTTPStatus.UNPROCESSABLE_ENTITY
+        )
 
     wait_for(lambda: all(map(served, DECLARED)))
 

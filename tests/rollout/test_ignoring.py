@@ -54,7 +54,8 @@ def test_fields_are_named_as_in_manifests() -> None:
             },
         }
     )
-    assert rules_of(APPLICATION, spec) == {
+    assert spec.parity is not None
+    assert rules_of(APPLICATION, spec.parity) == {
         "description": [Rule("noise")],
         "data_classification": [Rule("noise")],
         "owner": [Rule("shouting", "CaseDiffers"), Rule("typing", "BlanksDiffer")],

@@ -140,7 +140,7 @@ async def test_what_never_could_be_recorded_is_not_taken_away(one: Site) -> None
 
 
 async def test_rows_in_error_hold_every_promotion_until_a_rule_accepts_them(one: Site) -> None:
-    rules: dict[str, Ignored] = {}
+    rules: dict[str, Ignored] = {ORGANIZATION: {}}
     verifier = Verifier(
         one.store.engine,
         one.view,
@@ -344,6 +344,40 @@ async def test_a_named_rule_excuses_what_it_is_for(one: Site, when: When, excuse
         while await lenient.once():
             pass
         assert one.legacy_side()["shop"]["name"] == "Corner shop"
+
+
+async def test_nothing_is_judged_before_the_rules_are_known(one: Site) -> None:
+    await one.enter(Phase.PROJECTION_ONLY)
+    await one.registry.apply(one.change("shop", name="Corner shop"))
+    await one.registry.apply(one.change("mill", name="Mill"))
+    await one.settle()
+    rules: dict[str, Ignored] = {}
+    verifier = Verifier(
+        one.store.engine,
+        one.view,
+        Repair(one.registry, one.legacy, one.store, "default"),
+        one.findings,
+        namespace="default",
+        ignored=rules,
+        grace=0.0,
+    )
+    sweeper = Sweeper(one.store.engine, one.view, one.findings, verifier, namespace="default")
+    one.rename("shop", "CORNER SHOP")
+    verifier.suspect(ORGANIZATION, ["mill"])
+    for _ in range(3):
+        assert await verifier.once() == 2
+    assert not await sweeper.step(ORGANIZATION), "a sweep would count as done"
+    assert dirty(one) == 1
+    assert verifier.suspects(ORGANIZATION) == {"mill"}
+    assert one.legacy_side()["shop"]["name"] == "CORNER SHOP"
+    assert one.findings.of(ORGANIZATION, epoch=3).confirmed == 0
+    rules[ORGANIZATION] = {"name": [Rule("shouting", "CaseDiffers")]}
+    assert await verifier.once() == 0
+    assert await sweeper.step(ORGANIZATION)
+    (found,) = one.findings.open(ORGANIZATION)
+    assert (found.id, found.verdict, found.rule) == ("shop", Verdict.IGNORED, "shouting")
+    assert one.legacy_side()["shop"]["name"] == "CORNER SHOP"
+    assert dirty(one) == 0
 
 
 async def test_a_sweep_covers_all_and_remembers_where_it_is(one: Site) -> None:

@@ -10,7 +10,7 @@ from typing import Any, Final
 
 from eatool.domain.kind import EntityKind
 from eatool.legacy.rows import column_of
-from eatool.rollout.declared import EventSourcingRolloutSpec, When
+from eatool.rollout.declared import ParitySpec, When
 
 #: Maps a text to what two texts have in common that differ only in the way meant.
 _Common = Callable[[str], str]
@@ -50,11 +50,11 @@ _NAME: Final = "metadata.name"
 Ignored = Mapping[str, Sequence[Rule]]
 
 
-def rules_of(kind: EntityKind, spec: EventSourcingRolloutSpec) -> Ignored:
+def rules_of(kind: EntityKind, parity: ParitySpec) -> Ignored:
     """The rules of a rollout of ``kind``, whose fields are named as in manifests."""
     names = {info.alias or name: name for name, info in kind.spec.model_fields.items()}
     found: defaultdict[str, list[Rule]] = defaultdict(list)
-    for declared in spec.parity.ignored if spec.parity else ():
+    for declared in parity.ignored:
         for field in declared.fields:
             found[names.get(field, field)].append(Rule(declared.name, declared.when or "Always"))
     return dict(found)

@@ -62,7 +62,8 @@ class Verifier:
         repair: brings sides together.
         findings: what is found is kept there.
         namespace: the one whose entities have legacy rows.
-        ignored: rules that excuse differences, by aggregate type.
+        ignored: rules that excuse differences, by aggregate type; a kind that is not in it waits
+            until it is, for its rules are not known. ``None``: there are none, for any kind.
         grace: seconds between first and second look.
 
     """
@@ -83,7 +84,9 @@ class Verifier:
         self._repair = repair
         self._findings = findings
         self._namespace = namespace
-        self._ignored: Mapping[str, Ignored] = {} if ignored is None else ignored
+        self._ignored: Mapping[str, Ignored] = (
+            {each: {} for each in KINDS} if ignored is None else ignored
+        )
         self._grace = grace
         self._suspects: defaultdict[str, set[str]] = defaultdict(set)
         self._looked_at: Mapping[str, frozenset[str]] = {}
@@ -125,6 +128,10 @@ class Verifier:
         """Have these looked at, written to or not."""
         self._suspects[aggregate_type].update(ids)
 
+    def knows_rules(self, aggregate_type: str) -> bool:
+        """Whether differences of the kind can be judged."""
+        return aggregate_type in self._ignored
+
     def suspects(self, aggregate_type: str) -> frozenset[str]:
         """Those that are yet to be judged, or just are."""
         waiting = frozenset(self._suspects.get(aggregate_type, ()))
@@ -153,15 +160,20 @@ class Verifier:
         if standing.phase not in COMPARED:
             await self._clear(aggregate_type, marks)
             return 0
+        # They may be forgotten at any time: one look judges by the same ones throughout.
+        rules = self._ignored.get(aggregate_type)
+        if rules is None:
+            self.suspect(aggregate_type, (each for each, mark in marks.items() if not mark.seqs))
+            return len(marks)
         kind = KINDS[aggregate_type]
-        compared = await asyncio.to_thread(self._compare, kind, list(marks))
+        compared = await asyncio.to_thread(self._compare, kind, list(marks), rules)
         done = {each.id: marks[each.id] for each in compared.values() if each.same}
         if done:
             await asyncio.to_thread(self._findings.resolve, aggregate_type, done)
         for each in compared.values():
             if each.same:
                 continue
-            if await self._judge(kind, standing, each, marks[each.id]):
+            if await self._judge(kind, standing, each, marks[each.id], rules):
                 done[each.id] = marks[each.id]
             elif not marks[each.id].seqs:
                 self._suspects[aggregate_type].add(each.id)
@@ -169,7 +181,12 @@ class Verifier:
         return len(marks) - len(done)
 
     async def _judge(
-        self, kind: EntityKind, standing: Standing, compared: Comparison, mark: Mark
+        self,
+        kind: EntityKind,
+        standing: Standing,
+        compared: Comparison,
+        mark: Mark,
+        rules: Ignored,
     ) -> bool:
         """Deal with a difference; whether its key is done with for now."""
         if compared.rule is not None:
@@ -183,7 +200,7 @@ class Verifier:
         repaired = await self._repaired(kind, standing, compared, mark)
         match repaired.how:
             case Mended.REFUSED:
-                await self._refused(kind, standing, compared, repaired)
+                await self._refused(kind, standing, compared, repaired, rules)
                 return True
             case Mended.REWRITTEN:
                 await self._note(kind, standing, compared, Verdict.MISMATCH)
@@ -229,13 +246,18 @@ class Verifier:
         return found.fields if found.verdict in {Verdict.ERROR, Verdict.IGNORED} else ()
 
     async def _refused(
-        self, kind: EntityKind, standing: Standing, compared: Comparison, repaired: Repaired
+        self,
+        kind: EntityKind,
+        standing: Standing,
+        compared: Comparison,
+        repaired: Repaired,
+        rules: Ignored,
     ) -> None:
         complaints = tuple(str(error) for error in repaired.errors)
         if repaired.errors == (UNRECORDED,):
             # Nobody asks the domain any more, which has given the better reason.
             complaints = await self._complaints(kind, compared) or complaints
-        rule = accept(self._ignored.get(kind.aggregate_type, {}), complaints)
+        rule = accept(rules, complaints)
         verdict = Verdict.ERROR if rule is None else Verdict.IGNORED
         await self._note(kind, standing, replace(compared, rule=rule), verdict, complaints)
 
@@ -253,10 +275,11 @@ class Verifier:
         # Never values: fields and codes only.
         _log.info("parity of %s: %s", kind.ref(self._namespace, compared.id), verdict)
 
-    def _compare(self, kind: EntityKind, ids: Collection[str]) -> dict[str, Comparison]:
-        ignored = self._ignored.get(kind.aggregate_type, {})
+    def _compare(
+        self, kind: EntityKind, ids: Collection[str], rules: Ignored
+    ) -> dict[str, Comparison]:
         with self._database.translated(), snapshot(self._database.engine) as connection:
-            return compare(connection, kind, self._namespace, ids, ignored)
+            return compare(connection, kind, self._namespace, ids, rules)
 
     def _suspect_by_new_rules(self) -> None:
         """Have open findings looked at again when the rules that judge them have changed."""

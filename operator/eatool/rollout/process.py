@@ -125,7 +125,8 @@ class RolloutProcess:
             intake=self._intake,
             namespace=namespace,
         )
-        #: Rules that excuse differences, by aggregate type; changed by whoever decides.
+        #: Rules that excuse differences, by aggregate type; set by whoever decides, while this
+        #: process leads. A kind that is missing is not judged: its rules are not known.
         self.ignored: dict[str, Ignored] = {}
         #: Seconds in which every row is compared once, likewise.
         self.sweeps: dict[str, float] = {}
@@ -242,6 +243,7 @@ class RolloutProcess:
                 self._leads.set()
             else:
                 self._leads.clear()
+                self.ignored.clear()  # they may change unseen until this process leads again
             self._metrics.leading(leads=held)
             await asyncio.sleep(_RENEW if held else _POLL)
 

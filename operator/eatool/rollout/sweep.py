@@ -89,6 +89,8 @@ class Sweeper:
         standing = self._view.of(aggregate_type)
         if standing is None or standing.phase not in COMPARED:
             return False
+        if not self._verifier.knows_rules(aggregate_type):
+            return False
         now = self._clock()
         sweep = await asyncio.to_thread(self._findings.sweep, aggregate_type)
         if sweep is None or sweep.epoch != standing.epoch:

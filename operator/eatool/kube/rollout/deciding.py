@@ -23,9 +23,9 @@ from eatool.publishing.problems import SpecProblem
 from eatool.rollout import effective
 from eatool.rollout.actions import Action, DropLegacyTable, carry_out
 from eatool.rollout.criteria import evaluate
-from eatool.rollout.declared import EventSourcingRolloutSpec, duration
+from eatool.rollout.declared import EventSourcingRolloutSpec, ParitySpec, duration
 from eatool.rollout.findings import Parity
-from eatool.rollout.ignoring import rules_of
+from eatool.rollout.ignoring import Ignored, rules_of
 from eatool.rollout.ledger import Cause, LedgerRefused, Standing, Trigger
 from eatool.rollout.looking import Seen
 from eatool.rollout.machine import Decision, decide
@@ -86,6 +86,7 @@ class Decider:
         if not self._process.leads:
             self.forget(kind)
             return Looked(None, self._interval)
+        self._learn(kind, declared_rules(kind, body))
         now = datetime.now(UTC)
         try:
             spec = spec_of(EventSourcingRolloutSpec, body)
@@ -99,6 +100,12 @@ class Decider:
             return Looked(None, 0.0)
         return await asyncio.to_thread(self._look, kind, spec, standing, body)
 
+    def undeclared(self, kind: EntityKind) -> None:
+        """The kind has no object, or none any more: it keeps its phase, and rules it has left."""
+        self.forget(kind)
+        if self._process.leads:
+            self._process.ignored.setdefault(kind.aggregate_type, {})
+
     def forget(self, kind: EntityKind) -> None:
         """Another process decides, or nobody any more."""
         self._decided.pop(kind.aggregate_type, None)
@@ -109,6 +116,12 @@ class Decider:
         """Release connections."""
         for prometheus in self._prometheus.values():
             prometheus.close()
+
+    def _learn(self, kind: EntityKind, rules: Ignored | None) -> None:
+        if rules is None:
+            self._process.ignored.pop(kind.aggregate_type, None)
+        else:
+            self._process.ignored[kind.aggregate_type] = rules
 
     # -- worker threads ------------------------------------------------------------------------
 
@@ -124,7 +137,6 @@ class Decider:
     def _look(
         self, kind: EntityKind, spec: EventSourcingRolloutSpec, standing: Standing, body: Body
     ) -> Looked:
-        self._process.ignored[kind.aggregate_type] = rules_of(kind, spec)
         if spec.parity is not None and spec.parity.sweep_interval is not None:
             interval = duration(spec.parity.sweep_interval).total_seconds()
             self._process.sweeps[kind.aggregate_type] = interval
@@ -214,6 +226,19 @@ class Decider:
         self._counted[name] = newest
         self._metrics.deciding(name, decision.status.state)
         self._metrics.judged(name, judged_of(spec, decision.status), seen.now.timestamp())
+
+
+def declared_rules(kind: EntityKind, body: Body) -> Ignored | None:
+    """The rules of ``parity.ignored``, whatever else is wrong with the spec.
+
+    ``None`` when they cannot be read themselves: somebody excuses something, but nobody knows what.
+    """
+    parity = (body.get("spec") or {}).get("parity") or {}
+    only = {name: parity[name] for name in ("ignored",) if name in parity}
+    try:
+        return rules_of(kind, spec_of(ParitySpec, {"spec": only}))
+    except SpecProblem:
+        return None
 
 
 def why_not_adopted(engine: Engine, kind: EntityKind) -> str | None:

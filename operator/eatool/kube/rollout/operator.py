@@ -16,7 +16,7 @@ from eatool.kube.requests import ApiConflict, ApiUnavailable
 from eatool.kube.rollout.announcing import RolloutAnnouncer
 from eatool.kube.rollout.api import RolloutApi
 from eatool.kube.rollout.deciding import Decider
-from eatool.kube.rollout.resource import EVENT_SOURCING_ROLLOUT, kind_of
+from eatool.kube.rollout.resource import EVENT_SOURCING_ROLLOUT, kind_of, name_of
 from eatool.kube.rollout.wording import essence
 from eatool.kube.supervision import keep_running
 from eatool.kube.workqueue import WorkQueue
@@ -76,7 +76,8 @@ class RolloutOperator:
             if codes[-1:] == [HTTPStatus.FORBIDDEN]:
                 _log.warning(
                     "no right to list EventSourcingRollouts, which belong to the cluster: "
-                    "this operator does without, phases stay as they are"
+                    "this operator does without, phases stay as they are, and differences of "
+                    "kinds under rollout are neither judged nor repaired"
                 )
                 return False
         finally:
@@ -94,7 +95,7 @@ class RolloutOperator:
         )
 
         async def resync() -> None:
-            await self._resync(api)
+            await self._resync(api, queue)
 
         async def work() -> None:
             await queue.run(lambda key: self._process_one(key, queue), _WORKERS)
@@ -140,8 +141,12 @@ class RolloutOperator:
             _log.warning("store unavailable", why=str(error), object=key.name)
         except Exception:
             _log.exception("look failed", object=key.name)
-        if self._sightings.get(key) is not None:
+        if self._sightings.get(key) is not None or self._is_under_rollout(key):
             queue.add_after(key, again)
+
+    def _is_under_rollout(self, key: Key) -> bool:
+        kind = kind_of(key.name)
+        return kind is not None and self._process.view.of(kind.aggregate_type) is not None
 
     async def _look(self, key: Key) -> float:
         kind, body = kind_of(key.name), self._sightings.get(key)
@@ -149,7 +154,7 @@ class RolloutOperator:
             return self._settings.rollout_interval
         if body is None:
             # The kind keeps its phase: nobody asked for a way back.
-            self._decider.forget(kind)
+            self._decider.undeclared(kind)
             self._writer.forget(key)
             return self._settings.rollout_interval
         looked = await self._decider.look(kind, body)
@@ -157,7 +162,7 @@ class RolloutOperator:
             await self._writer.write(key, body, looked.status, essence=essence)
         return looked.again
 
-    async def _resync(self, api: RolloutApi) -> None:
+    async def _resync(self, api: RolloutApi, queue: WorkQueue[Key]) -> None:
         """See what the watch may have missed."""
         known = False
         while True:
@@ -173,5 +178,8 @@ class RolloutOperator:
                 for body in list(self._sightings.of(EVENT_SOURCING_ROLLOUT)):
                     if key_of(EVENT_SOURCING_ROLLOUT, body) not in found:
                         self.sighted("DELETED", body)
+                for aggregate_type in self._process.view.all():
+                    # Without an object no sighting has its kind looked at.
+                    queue.add(Key(EVENT_SOURCING_ROLLOUT.plural, name_of(aggregate_type)))
                 known = True
             await asyncio.sleep(self._settings.resync_interval if known else _SOON)

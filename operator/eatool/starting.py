@@ -82,17 +82,13 @@ async def served(app: ASGIApp, settings: Settings) -> AsyncIterator[int]:
 
 async def reached(stopping: asyncio.Event) -> bool:
     """Wait until the Kubernetes API answers; false when asked to stop."""
-    pause = _FIRST_WAIT
-    while not stopping.is_set():
+    async for pause in _tries(stopping, _LONGEST_API_WAIT):
         if (why := await unreachable()) is None:
             return True
         _log.warning(
             "the Kubernetes API does not answer", setting="KUBECONFIG", why=why,
             next_try_seconds=pause,
         )  # fmt: skip
-        with suppress(TimeoutError):
-            await asyncio.wait_for(stopping.wait(), pause)
-        pause = min(2 * pause, _LONGEST_API_WAIT)
     return False
 
 
@@ -106,8 +102,7 @@ async def opened(
     """Open the log, however long the database takes to come up; ``None`` when asked to stop."""
     url = settings.store_url.get_secret_value()
     _check_folder(url)
-    pause = _FIRST_WAIT
-    while not stopping.is_set():
+    async for pause in _tries(stopping, _LONGEST_WAIT):
         opening = open_registry(
             url,
             policy=policy_of(settings),
@@ -135,10 +130,17 @@ async def opened(
                 "store not open yet", setting="EATOOL_STORE_URL", why=str(error),
                 next_try_seconds=pause,
             )  # fmt: skip
+    return None
+
+
+async def _tries(stopping: asyncio.Event, longest: float) -> AsyncIterator[float]:
+    """A try at each turn, until asked to stop; yields the seconds to the next one."""
+    pause = _FIRST_WAIT
+    while not stopping.is_set():
+        yield pause
         with suppress(TimeoutError):
             await asyncio.wait_for(stopping.wait(), pause)
-        pause = min(2 * pause, _LONGEST_WAIT)
-    return None
+        pause = min(2 * pause, longest)
 
 
 def _check_folder(url: str) -> None:

@@ -12,6 +12,7 @@ import pytest
 from tests.crds.conftest import crds, platform_crds
 from tests.operator.operators import Operator, running
 from tests.operator.platform_site import PlatformSite
+from tests.operator.rollout_site import RolloutSite
 from tests.operator.site import Log, Site
 from tests.plugins.mosquitto import BrokerFactory, Mosquitto
 from tests.publishing.subscriber import Subscriber
@@ -99,3 +100,13 @@ def platform(
 ) -> PlatformSite:
     """The platform's objects of the namespace that the operator calls its own."""
     return PlatformSite(admin, site.namespace, kubectl, control_plane.kubeconfig)
+
+
+@pytest.fixture
+def rollouts(
+    platform_crds: None, admin: ApiClient, kubectl: Path, control_plane: ControlPlane
+) -> Iterator[RolloutSite]:
+    """The rollouts of the cluster; none are left behind."""
+    rollouts = RolloutSite(admin, kubectl, control_plane.kubeconfig)
+    yield rollouts
+    rollouts.clear()

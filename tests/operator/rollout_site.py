@@ -10,6 +10,7 @@ from sqlalchemy import Engine, text
 from tests.crds.server import MERGE, Kubectl
 from tests.legacy.landscape import create_tables
 from tests.operator.operators import until
+from tests.operator.site import Site
 
 from eatool.dev.apiclient import ApiClient
 from eatool.domain.kinds import by_kind
@@ -32,6 +33,17 @@ def old_registry(url: str, *kinds: str) -> None:
         create_tables(connection)
     adopt(engine, [by_kind(kind) for kind in kinds])
     engine.dispose()
+
+
+def under_rollout(site: Site, directory: Path, *kinds: str) -> dict[str, Any]:
+    """Settings of an operator beside an old registry in its own database, that looks often."""
+    old_registry(f"sqlite:///{directory / 'eatool.db'}", *kinds)
+    return {
+        "namespace": site.namespace,
+        "legacy_namespace": site.namespace,
+        "resync_interval": 3600,
+        "rollout_interval": 0.3,
+    }
 
 
 class OldRegistry:

@@ -9,10 +9,9 @@ from typing import Any
 import pytest
 from click.testing import CliRunner
 from tests.operator.operators import Operator, running, until
-from tests.operator.rollout_site import OldRegistry, RolloutSite, old_registry
+from tests.operator.rollout_site import OldRegistry, RolloutSite, under_rollout
 from tests.operator.site import SERVER, Log, Site
 
-from eatool.dev.apiclient import ApiClient
 from eatool.dev.controlplane import ControlPlane
 from eatool.dev.faultproxy import FaultProxy
 from eatool.kube.rollout.cli import rollout
@@ -35,14 +34,7 @@ JUDGED: dict[str, Any] = {
 
 @pytest.fixture(scope="module")
 def settings(site: Site, directory: Path) -> dict[str, Any]:
-    url = f"sqlite:///{directory / 'eatool.db'}"
-    old_registry(url, "Server")
-    return {
-        "namespace": site.namespace,
-        "legacy_namespace": site.namespace,
-        "resync_interval": 3600,
-        "rollout_interval": 0.3,
-    }
+    return under_rollout(site, directory, "Server")
 
 
 @pytest.fixture(scope="module")
@@ -57,15 +49,6 @@ def ledger(operator: Operator) -> Iterator[SqlLedger]:
     store = SqlEventStore(open_engine(operator.store_url))
     yield SqlLedger(store)
     store.close()
-
-
-@pytest.fixture
-def rollouts(
-    platform_crds: None, admin: ApiClient, kubectl: Path, control_plane: ControlPlane
-) -> Iterator[RolloutSite]:
-    rollouts = RolloutSite(admin, kubectl, control_plane.kubeconfig)
-    yield rollouts
-    rollouts.clear()
 
 
 def transitions(log: Log, kind: str) -> list[tuple[str | None, str]]:

@@ -2,18 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 from tests.operator.operators import Operator, until
-from tests.operator.rollout_site import RolloutSite, old_registry
+from tests.operator.rollout_site import RolloutSite, under_rollout
 from tests.operator.site import SERVER, Site
 from tests.plugins.prometheus import PrometheusFactory
 
-from eatool.dev.apiclient import ApiClient
-from eatool.dev.controlplane import ControlPlane
 from eatool.dev.ports import free_port
 
 _RECORDED = 'sum(eatool_events_appended_total{entity="server"})'
@@ -21,22 +18,7 @@ _RECORDED = 'sum(eatool_events_appended_total{entity="server"})'
 
 @pytest.fixture(scope="module")
 def settings(site: Site, directory: Path) -> dict[str, Any]:
-    old_registry(f"sqlite:///{directory / 'eatool.db'}", "Server")
-    return {
-        "namespace": site.namespace,
-        "legacy_namespace": site.namespace,
-        "resync_interval": 3600,
-        "rollout_interval": 0.3,
-    }
-
-
-@pytest.fixture
-def rollouts(
-    platform_crds: None, admin: ApiClient, kubectl: Path, control_plane: ControlPlane
-) -> Iterator[RolloutSite]:
-    rollouts = RolloutSite(admin, kubectl, control_plane.kubeconfig)
-    yield rollouts
-    rollouts.clear()
+    return under_rollout(site, directory, "Server")
 
 
 def test_missing_data_and_a_bad_figure_hold_a_good_one_promotes(

@@ -13,15 +13,13 @@ from click.testing import CliRunner
 from sqlalchemy import Connection, update
 from tests.operator.operators import Operator, until
 from tests.operator.platform_site import PlatformSite
-from tests.operator.rollout_site import OldRegistry, RolloutSite, old_registry
+from tests.operator.rollout_site import OldRegistry, RolloutSite, under_rollout
 from tests.operator.site import SERVER, Log, Site
 from tests.plugins.mosquitto import Mosquitto
 from tests.publishing.subscriber import Subscriber
 
 from eatool.commands.cli import commands
 from eatool.commands.tables import command_stream
-from eatool.dev.apiclient import ApiClient
-from eatool.dev.controlplane import ControlPlane
 
 _AT_ONCE: list[dict[str, Any]] = [
     {"to": phase, "criteria": [], "soakTime": "0s", "autoPromote": True}
@@ -31,22 +29,7 @@ _AT_ONCE: list[dict[str, Any]] = [
 
 @pytest.fixture(scope="module")
 def settings(site: Site, directory: Path) -> dict[str, Any]:
-    old_registry(f"sqlite:///{directory / 'eatool.db'}", "Server")
-    return {
-        "namespace": site.namespace,
-        "legacy_namespace": site.namespace,
-        "resync_interval": 3600,
-        "rollout_interval": 0.3,
-    }
-
-
-@pytest.fixture
-def rollouts(
-    platform_crds: None, admin: ApiClient, kubectl: Path, control_plane: ControlPlane
-) -> Iterator[RolloutSite]:
-    rollouts = RolloutSite(admin, kubectl, control_plane.kubeconfig)
-    yield rollouts
-    rollouts.clear()
+    return under_rollout(site, directory, "Server")
 
 
 @dataclass

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Final
+from typing import Any, Final, TypeVar
 
-from sqlalchemy import ColumnElement, Connection, func, or_, select
+from sqlalchemy import ColumnElement, Connection, Select, func, or_, select
 
 from eatool.publishing.checkpoints import Checkpoints, ParkedStream
 from eatool.publishing.selection import Selection
@@ -19,6 +19,8 @@ from eatool.store.sql.tables import event
 
 #: Events that are counted one by one; a look at a destination far behind must stay cheap.
 _COUNTED: Final = 10_000
+
+_Query = TypeVar("_Query", bound=Select[*tuple[Any, ...]])
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,20 +85,9 @@ class LagReader:
         if len(cursors) < PARTITIONS:
             raise NotBegun(f"broker {destination} has not begun")
         first, head = min(cursor.position for cursor in cursors), self._store.head().position
-        waiting = (
-            select(event.c.recorded_at)
-            .join(
-                relay_cursor,
-                (relay_cursor.c.destination == destination)
-                & (relay_cursor.c.partition == event.c.partition),
-            )
-            .where(
-                event.c.position > relay_cursor.c.position,
-                event.c.position > first,
-                event.c.position <= first + _COUNTED,
-                *_selected(aggregate_type, selection),
-            )
-        )
+        waiting = _unpublished(
+            select(event.c.recorded_at), destination, first, first + _COUNTED
+        ).where(*_selected(aggregate_type, selection))
         with self._database.read() as connection:
             found = connection.scalars(waiting.order_by(event.c.position).limit(1)).first()
             if found is not None or head - first <= _COUNTED:
@@ -114,25 +105,34 @@ class LagReader:
             return {row.stream_id: row.newest for row in connection.execute(query)}
 
     def _behind(self, destination: str, position: int, head: int) -> tuple[int, datetime | None]:
-        behind = (
-            select(func.count(), func.min(event.c.recorded_at))
-            .select_from(event)
-            .join(
-                relay_cursor,
-                (relay_cursor.c.destination == destination)
-                & (relay_cursor.c.partition == event.c.partition),
-            )
-            .where(
-                event.c.position > relay_cursor.c.position,
-                event.c.position > position,
-                event.c.position <= min(head, position + _COUNTED),
-            )
+        behind = _unpublished(
+            select(func.count(), func.min(event.c.recorded_at)),
+            destination,
+            position,
+            min(head, position + _COUNTED),
         )
         with self._database.read() as connection:
             events, oldest = connection.execute(behind).one()
             if head - position <= _COUNTED:
                 return events, oldest
             return head - position, oldest or _recorded_after(connection, position)
+
+
+def _unpublished(query: _Query, destination: str, after: int, through: int) -> _Query:
+    """Only the events in this part of the log that its checkpoints have not passed."""
+    return (
+        query.select_from(event)
+        .join(
+            relay_cursor,
+            (relay_cursor.c.destination == destination)
+            & (relay_cursor.c.partition == event.c.partition),
+        )
+        .where(
+            event.c.position > relay_cursor.c.position,
+            event.c.position > after,
+            event.c.position <= through,
+        )
+    )
 
 
 def _selected(aggregate_type: str, selection: Selection) -> Iterator[ColumnElement[bool]]:

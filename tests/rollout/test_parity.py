@@ -45,6 +45,22 @@ def corrupt(one: Site, name: str, title: str) -> None:
     one.write("UPDATE read_organizations SET name = :name WHERE id = :id", id=name, name=title)
 
 
+def another_verifier(
+    one: Site, ignored: dict[str, Ignored] | None = None, grace: float = 0.0
+) -> Verifier:
+    """One with rules, or more patience, than the site's own."""
+    repair = Repair(one.registry, one.legacy, one.store, "default")
+    return Verifier(
+        one.store.engine,
+        one.view,
+        repair,
+        one.findings,
+        namespace="default",
+        ignored=ignored,
+        grace=grace,
+    )
+
+
 async def test_in_legacy_dirty_keys_mean_nothing(one: Site) -> None:
     one.insert("shop", "Shop")
     assert dirty(one) == 1
@@ -141,15 +157,7 @@ async def test_what_never_could_be_recorded_is_not_taken_away(one: Site) -> None
 
 async def test_rows_in_error_hold_every_promotion_until_a_rule_accepts_them(one: Site) -> None:
     rules: dict[str, Ignored] = {ORGANIZATION: {}}
-    verifier = Verifier(
-        one.store.engine,
-        one.view,
-        Repair(one.registry, one.legacy, one.store, "default"),
-        one.findings,
-        namespace="default",
-        ignored=rules,
-        grace=0.0,
-    )
+    verifier = another_verifier(one, rules)
     sweeper = Sweeper(one.store.engine, one.view, one.findings, verifier, namespace="default")
     samples = Samples()
     Figures(one.store.engine, one.view.of, one.findings, one.queue, Inline()).supply(samples)
@@ -287,14 +295,7 @@ async def test_changes_within_a_chunk_do_not_cancel_out(
 async def test_a_difference_counts_in_a_second_look_at_unchanged_versions_only(one: Site) -> None:
     await one.enter(Phase.PROJECTION_ONLY)
     await one.registry.apply(one.change("shop", name="Shop"))
-    patient = Verifier(
-        one.store.engine,
-        one.view,
-        Repair(one.registry, one.legacy, one.store, "default"),
-        one.findings,
-        namespace="default",
-        grace=1e-9,
-    )
+    patient = another_verifier(one, grace=1e-9)
     one.rename("shop", "Direct")
     assert await patient.once() == 1
     one.rename("shop", "Once more")
@@ -325,15 +326,7 @@ async def test_a_table_that_follows_is_no_mismatch(one: Site) -> None:
 async def test_a_named_rule_excuses_what_it_is_for(one: Site, when: When, excused: str) -> None:
     await one.enter(Phase.PROJECTION_ONLY)
     await one.registry.apply(one.change("shop", name="Corner shop"))
-    lenient = Verifier(
-        one.store.engine,
-        one.view,
-        Repair(one.registry, one.legacy, one.store, "default"),
-        one.findings,
-        namespace="default",
-        ignored={ORGANIZATION: {"name": [Rule("names-differ", when)]}},
-        grace=0.0,
-    )
+    lenient = another_verifier(one, {ORGANIZATION: {"name": [Rule("names-differ", when)]}})
     one.rename("shop", excused)
     assert await lenient.once() == 0
     (found,) = one.findings.open(ORGANIZATION)
@@ -352,15 +345,7 @@ async def test_nothing_is_judged_before_the_rules_are_known(one: Site) -> None:
     await one.registry.apply(one.change("mill", name="Mill"))
     await one.settle()
     rules: dict[str, Ignored] = {}
-    verifier = Verifier(
-        one.store.engine,
-        one.view,
-        Repair(one.registry, one.legacy, one.store, "default"),
-        one.findings,
-        namespace="default",
-        ignored=rules,
-        grace=0.0,
-    )
+    verifier = another_verifier(one, rules)
     sweeper = Sweeper(one.store.engine, one.view, one.findings, verifier, namespace="default")
     one.rename("shop", "CORNER SHOP")
     verifier.suspect(ORGANIZATION, ["mill"])

@@ -19,6 +19,7 @@ from tests.plugins.mosquitto import BrokerFactory, Mosquitto
 from tests.plugins.solace import MakeSolaceProcess
 from tests.publishing.support import Writer, make_relay, running, stream, until
 
+from eatool.dev.smf.process import BrokerProcess
 from eatool.publishing.checkpoints_memory import MemoryCheckpoints
 from eatool.publishing.cloudevents import CloudEventsEncoder, ContentMode
 from eatool.publishing.mqtt import MqttPublisher
@@ -221,6 +222,19 @@ async def test_mqtt_subscriber_waits_for_a_lost_broker_until_ctrl_c(
     assert "Traceback" not in subscriber.output
 
 
+def solace_started(
+    make_solace_process: MakeSolaceProcess, make_subscriber: MakeSubscriber
+) -> tuple[BrokerProcess, Subscriber]:
+    """The example for Solace at a broker with its queue."""
+    broker = make_solace_process()
+    broker.add_queue("eatool-mirror", "eatool/>")
+    subscriber = make_subscriber(
+        "solace_subscriber.py", "--host", broker.url, "--username", "eatool"
+    )
+    subscriber.start()
+    return broker, subscriber
+
+
 @pytest.mark.parametrize("mode", ContentMode)
 async def test_solace_subscriber(
     make_solace_process: MakeSolaceProcess, make_subscriber: MakeSubscriber, mode: ContentMode
@@ -228,12 +242,7 @@ async def test_solace_subscriber(
     from eatool.publishing.solace import SolacePublisher
     from eatool.publishing.solace_options import SolaceOptions
 
-    broker = make_solace_process()
-    broker.add_queue("eatool-mirror", "eatool/>")
-    subscriber = make_subscriber(
-        "solace_subscriber.py", "--host", broker.url, "--username", "eatool"
-    )
-    subscriber.start()
+    broker, subscriber = solace_started(make_solace_process, make_subscriber)
     await until(lambda: subscriber.said("receiving") == 1, 20)
     options = SolaceOptions("127.0.0.1", broker.port, username="eatool", password="eatool")
     await survive(subscriber, lambda: SolacePublisher(options), mode)
@@ -242,12 +251,7 @@ async def test_solace_subscriber(
 async def test_solace_subscriber_ends_when_it_loses_the_broker(
     make_solace_process: MakeSolaceProcess, make_subscriber: MakeSubscriber
 ) -> None:
-    broker = make_solace_process()
-    broker.add_queue("eatool-mirror", "eatool/>")
-    subscriber = make_subscriber(
-        "solace_subscriber.py", "--host", broker.url, "--username", "eatool"
-    )
-    subscriber.start()
+    broker, subscriber = solace_started(make_solace_process, make_subscriber)
     await until(lambda: bool(broker.status().clients), 20)
     broker.kill()
     assert subscriber.wait() == 1
@@ -259,12 +263,7 @@ async def test_solace_subscriber_ends_when_it_loses_the_broker(
 async def test_solace_subscriber_ends_at_ctrl_c(
     make_solace_process: MakeSolaceProcess, make_subscriber: MakeSubscriber
 ) -> None:
-    broker = make_solace_process()
-    broker.add_queue("eatool-mirror", "eatool/>")
-    subscriber = make_subscriber(
-        "solace_subscriber.py", "--host", broker.url, "--username", "eatool"
-    )
-    subscriber.start()
+    broker, subscriber = solace_started(make_solace_process, make_subscriber)
     await until(lambda: subscriber.said("receiving") == 1, 20)
     assert subscriber.interrupt() == 0
     assert subscriber.output == "receiving from eatool-mirror\n"

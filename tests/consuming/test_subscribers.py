@@ -263,7 +263,7 @@ async def test_solace_subscriber_ends_when_it_loses_the_broker(
 async def test_solace_subscriber_ends_at_ctrl_c(
     make_solace_process: MakeSolaceProcess, make_subscriber: MakeSubscriber
 ) -> None:
-    broker, subscriber = solace_started(make_solace_process, make_subscriber)
+    _, subscriber = solace_started(make_solace_process, make_subscriber)
     await until(lambda: subscriber.said("receiving") == 1, 20)
     assert subscriber.interrupt() == 0
     assert subscriber.output == "receiving from eatool-mirror\n"
